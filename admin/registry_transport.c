@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Families of the transport: RDMA, and what all fabrics have; see registry.h. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "admin/registry_collect.h"
 
 /* ---- labels ---------------------------------------------------------------------------------- */
@@ -10,6 +13,9 @@ static const struct mkv_metric_label by_fallback[] = {
     LABEL_CLOSED("reason", mkv_admin_rdma_fallbacks), LABELS_END};
 static const struct mkv_metric_label by_transition[] = {LABEL_CLOSED("kind", mkv_admin_transitions),
                                                         LABELS_END};
+static const struct mkv_metric_label by_trouble[] = {LABEL_OPEN("port", MKV_ADMIN_RDMA_PORTS_MAX),
+                                                     LABEL_CLOSED("kind", mkv_admin_rdma_troubles),
+                                                     LABELS_END};
 
 #define OF_FABRIC(field) offsetof(struct mkv_admin_fabric, field)
 
@@ -44,6 +50,22 @@ static MKV_COLLECTOR(rdma_fallbacks) {
     for (uint32_t index = 0; index < MKV_ADMIN_RDMA_FALLBACK_COUNT; index++) {
         mkv_metric_count1(out, mkv_admin_rdma_fallbacks[index],
                           sources->snapshot->rdma.fallbacks_total[index]);
+    }
+}
+
+static MKV_COLLECTOR(rdma_troubles) {
+    const struct mkv_admin_rdma *rdma = &sources->snapshot->rdma;
+    (void)argument;
+    for (uint32_t index = 0; index < rdma->port_count; index++) {
+        const struct mkv_admin_rdma_port *port = &rdma->ports[index];
+        char name[MKV_ADMIN_NAME_BYTES + 16];
+        snprintf(name, sizeof name, "%s/%" PRIu32, port->device, port->port);
+        for (uint32_t kind = 0; kind < MKV_ADMIN_RDMA_TROUBLE_COUNT; kind++) {
+            if ((port->troubles_told >> kind & 1u) != 0) {
+                mkv_metric_count2(out, name, mkv_admin_rdma_troubles[kind],
+                                  port->troubles_total[kind]);
+            }
+        }
     }
 }
 
@@ -95,6 +117,13 @@ static const struct mkv_metric_family transport_families[] = {
             OF_NODE(rdma.recoveries_total), "Connections of clients that went back to RDMA",
             "Whether RDMA comes back by itself",
             "None for minutes after fallbacks: see the clients' logs for why RDMA fails again"),
+    COUNTER("memkv_rdma_port_troubles_total", "events", by_trouble, "node", rdma_troubles, 0,
+            "What the transport of a port counts of itself since the device is there, for all "
+            "processes that use it, every 10 s: messages that met no buffer (RNR), packets sent "
+            "again, lost or doubled. Kinds that the driver does not tell are left out",
+            "Whether the network loses packets before connections break",
+            "retried, out_of_sequence, sequence_refused: packets are lost, so PFC, ECN and MTU "
+            "(docs/rocev2.md); rnr_sent: this host takes messages up too slowly"),
     GAUGE("memkv_connections_active", "connections", mkv_by_fabric, "fabric", fabric,
           OF_FABRIC(connections_active), "Open connections of clients",
           "Whether clients reach the node",

@@ -239,6 +239,8 @@ struct mkv_admin_fabric {
  * lists of words. */
 #define MKV_ADMIN_RDMA_FAILURE_COUNT 11u
 #define MKV_ADMIN_RDMA_FALLBACK_COUNT 18u
+/* What a port counts of itself, likewise. */
+#define MKV_ADMIN_RDMA_TROUBLE_COUNT 8u
 /* Ports that status tells apart. */
 #define MKV_ADMIN_RDMA_PORTS_MAX 16u
 
@@ -250,6 +252,10 @@ struct mkv_admin_rdma_port {
     uint32_t mtu; /* bytes */
     bool is_up;
     uint64_t since_ms; /* Unix time: up or not since then */
+    /* What its transport has counted, for all processes: see mkv_admin_rdma_troubles. By bit, which
+     * of them its driver tells. */
+    uint32_t troubles_told;
+    uint64_t troubles_total[MKV_ADMIN_RDMA_TROUBLE_COUNT];
 };
 
 struct mkv_admin_rdma {

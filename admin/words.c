@@ -129,6 +129,10 @@ _Static_assert(sizeof mkv_admin_rdma_fallbacks / sizeof mkv_admin_rdma_fallbacks
                    MKV_ADMIN_RDMA_FALLBACK_COUNT + 1,
                "each has its word");
 
+const char *const mkv_admin_rdma_troubles[] = {
+    "rnr_received",    "rnr_sent",         "rnr_exceeded", "retried", "retry_exceeded",
+    "out_of_sequence", "sequence_refused", "duplicate",    NULL};
+
 const char *const mkv_admin_lookup_ops[] = {"lookup", "exists", "get", NULL};
 const char *const mkv_admin_lookup_results[] = {"memory", "drive", "miss", NULL};
 

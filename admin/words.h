@@ -36,6 +36,8 @@ extern const char *const mkv_admin_transitions[MKV_ADMIN_TRANSITION_COUNT + 1];
  * connections go on over TCP: those words, then those of a CONNECT that is refused. */
 extern const char *const mkv_admin_rdma_failures[MKV_ADMIN_RDMA_FAILURE_COUNT + 1];
 extern const char *const mkv_admin_rdma_fallbacks[MKV_ADMIN_RDMA_FALLBACK_COUNT + 1];
+/* What the transport of a port counts of itself, in the order of enum mkv_rdma_trouble. */
+extern const char *const mkv_admin_rdma_troubles[MKV_ADMIN_RDMA_TROUBLE_COUNT + 1];
 
 /* The operations that ask for keys, and where keys were found. */
 extern const char *const mkv_admin_lookup_ops[4];

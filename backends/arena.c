@@ -130,8 +130,8 @@ uint8_t *mkv_arena_slab(const struct mkv_arena *arena, struct mkv_slab slab) {
 }
 
 uint8_t *mkv_arena_slabs(const struct mkv_arena *arena, size_t *byte_count) {
-    *byte_count = (size_t)arena->whole->unit_count * MKV_SLAB_UNIT_STRIDE_BYTES;
-    return arena->map.base;
+    *byte_count = (size_t)arena->unit_count * MKV_SLAB_UNIT_STRIDE_BYTES;
+    return arena->map.base + (uint64_t)arena->unit_first * MKV_SLAB_UNIT_STRIDE_BYTES;
 }
 
 void *mkv_arena_take(struct mkv_arena *part, uint64_t bytes) {

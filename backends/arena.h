@@ -60,7 +60,7 @@ uint32_t mkv_arena_unit_count(const struct mkv_arena *arena);
 /* The header unit of a slab, also of one that lies in another part; its payload follows at
  * MKV_UNIT_BYTES. */
 uint8_t *mkv_arena_slab(const struct mkv_arena *arena, struct mkv_slab slab);
-/* The memory of all slabs of the whole arena, those of other parts too. */
+/* The memory of its slabs, of a part those of the part. */
 uint8_t *mkv_arena_slabs(const struct mkv_arena *arena, size_t *byte_count);
 /* The next piece of metadata: zeroed, aligned to 4 KiB, for the life of the arena. Asserts that
  * metadata_bytes are not exceeded. */

@@ -64,8 +64,8 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
     [MKV_FABRIC_FAULT_WINDOW] = {"window",
                                  "a place outside of the window, or a WINDOW that is not due"},
     [MKV_FABRIC_FAULT_RDMA] = {"rdma",
-                               "CONNECT, or memory for RDMA, on a connection that this server has "
-                               "granted none"},
+                               "CONNECT, TAKEN or memory for RDMA that this connection was not "
+                               "granted, or that is not due"},
     [MKV_FABRIC_FAULT_TLS] = {"tls",
                               "this port speaks TLS: give the client the certificate that it is "
                               "to trust (memkv: --tls-ca FILE, MEMKV_TLS_CA)"},

@@ -95,7 +95,7 @@ enum mkv_fabric_fault {
     MKV_FABRIC_FAULT_TLS,         /* no TLS where TLS is spoken, or a handshake that failed */
     MKV_FABRIC_FAULT_DATA_ROOT,   /* the payload of DATA does not have the root that it names */
     MKV_FABRIC_FAULT_WINDOW,      /* a place outside of the window, or a WINDOW that is not due */
-    MKV_FABRIC_FAULT_RDMA,        /* a CONNECT that is not due, or memory for RDMA without a lane */
+    MKV_FABRIC_FAULT_RDMA,        /* a CONNECT or TAKEN that is not due, memory without a lane */
 };
 #define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 20u)
 

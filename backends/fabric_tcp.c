@@ -165,6 +165,7 @@ void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
     }
     if (fabric->options.lane_ports != NULL) {
         mkv_lane_ports_poll(fabric->options.lane_ports, now_ns);
+        mkv_tcp_lanes_come(fabric);
     }
     touched_advance(fabric);
     mkv_acceptor_poll(&fabric->acceptor, now_ns);

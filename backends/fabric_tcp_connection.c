@@ -356,7 +356,8 @@ void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection, uint32_t *r
                                  mkv_tcp_receive_is_within_frame(connection) &&
                                  now_ns >= connection->received_ns + stall_ns;
     const bool send_stalled =
-        connection->send_in_flight && now_ns >= connection->send_ns + stall_ns;
+        (connection->send_in_flight && now_ns >= connection->send_ns + stall_ns) ||
+        mkv_tcp_lane_is_stalled(connection);
     if (receive_stalled || send_stalled) {
         fabric->counters.faults_total[MKV_FABRIC_FAULT_STALLED]++;
         mkv_tcp_connection_break(connection);

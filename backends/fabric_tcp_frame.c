@@ -42,7 +42,7 @@ uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection) {
     const bool has_rdma = (connection->features & MKV_NATIVE_FEATURE_RDMA) != 0;
     const bool is_remote = (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
     if ((header->op == MKV_NATIVE_CONNECT && (!has_rdma || connection->lane != NULL)) ||
-        (is_remote && (connection->lane == NULL || header->op == MKV_NATIVE_DATA))) {
+        ((is_remote || header->op == MKV_NATIVE_TAKEN) && connection->lane == NULL)) {
         return MKV_FABRIC_FAULT_RDMA;
     }
     if (header->op == MKV_NATIVE_DATA) {
@@ -121,6 +121,15 @@ static enum mkv_tcp_frame take_data(struct mkv_tcp_connection *connection, const
     connection->payload_is_rooted =
         (connection->features & MKV_NATIVE_FEATURE_ROOTS) != 0 && !is_whole;
     connection->payload_root = data.root;
+    if ((connection->header.flags & MKV_NATIVE_FLAG_REMOTE) != 0) {
+        struct mkv_tcp_op *op = connection->pulls_head;
+        connection->pulls_head = op->pull_next;
+        if (connection->pulls_head == NULL) {
+            connection->pulls_tail = NULL;
+        }
+        mkv_tcp_lane_feed(connection, op, &data, connection->payload_is_rooted);
+        return MKV_TCP_FRAME_TAKEN;
+    }
     if ((connection->header.flags & MKV_NATIVE_FLAG_WINDOW) == 0) {
         connection->receiving = MKV_TCP_RECEIVING_PAYLOAD;
         return MKV_TCP_FRAME_PAYLOAD;
@@ -131,6 +140,22 @@ static enum mkv_tcp_frame take_data(struct mkv_tcp_connection *connection, const
     connection->receiving = MKV_TCP_RECEIVING_WINDOW;
     connection->window_source = data.window_offset;
     return MKV_TCP_FRAME_PAYLOAD;
+}
+
+/* Of a request that is over, or was never one with slots, it changes nothing. */
+static enum mkv_tcp_frame take_taken(struct mkv_tcp_connection *connection, const uint8_t *body) {
+    uint64_t count;
+    const enum mkv_native_error error = mkv_native_taken_decode(body, &count);
+    if (error != MKV_NATIVE_OK) {
+        return refuse(connection, (uint32_t)error);
+    }
+    const struct mkv_tcp_request *request =
+        mkv_tcp_request_find(connection, connection->header.request_id);
+    if (request != NULL && request->lane_slot != 0 &&
+        !mkv_tcp_lane_taken(connection, request, count)) {
+        return refuse(connection, MKV_FABRIC_FAULT_RDMA);
+    }
+    return MKV_TCP_FRAME_TAKEN;
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */
@@ -163,6 +188,7 @@ static enum mkv_op op_of(enum mkv_native_op op) {
     case MKV_NATIVE_CONNECT:
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
+    case MKV_NATIVE_TAKEN:
     case MKV_NATIVE_STATS:
     case MKV_NATIVE_PING:
     case MKV_NATIVE_SHARDS:
@@ -341,6 +367,10 @@ static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, co
     if (into_window && !mkv_tcp_window_items_check(connection)) {
         return refuse(connection, MKV_FABRIC_FAULT_WINDOW);
     }
+    if (fabric->native_items[0].remote.slots > 0 &&
+        (connection->features & MKV_NATIVE_FEATURE_ROOTS) == 0) {
+        return refuse(connection, MKV_FABRIC_FAULT_RDMA); /* its DATA would have no root */
+    }
     if (mkv_tcp_request_find(connection, header->request_id) != NULL) {
         return refuse(connection, MKV_FABRIC_FAULT_REQUEST_ID);
     }
@@ -405,6 +435,9 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
     const enum mkv_native_op op = connection->header.op;
     if (op == MKV_NATIVE_DATA) {
         return take_data(connection, body);
+    }
+    if (op == MKV_NATIVE_TAKEN) {
+        return take_taken(connection, body);
     }
     const bool is_request = op != MKV_NATIVE_HELLO && op != MKV_NATIVE_AUTH &&
                             op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING &&

@@ -85,8 +85,12 @@ enum mkv_tcp_op_kind {
 /* Payload by RDMA, in pieces of MKV_LANE_PIECE_BYTES. */
 struct mkv_tcp_remote {
     bool is_used;
+    bool is_fed;    /* PULL: the client said by DATA where it is, and is told when it is read ... */
+    bool is_rooted; /* ... and it is to have this root */
+    struct mkv_root root;
+    uint32_t slot_name; /* PUSH into slots in turn: that of its request; 0: it is none */
     uint32_t key;
-    uint64_t address; /* of the transfer's first byte, in the client's memory */
+    uint64_t address; /* of the transfer's first byte, or of the slots, in the client's memory */
     uint32_t posted_bytes;
     uint64_t done; /* a bit for each piece that has completed */
 };
@@ -114,6 +118,7 @@ struct mkv_tcp_op {
             enum mkv_status status;
             uint32_t result_count;
             const struct mkv_item_result *results; /* in the front's arena, until ANSWER_DONE */
+            bool ends_request; /* which stays until it is sent: PUSHes before it may wait */
         } answer;
         struct {
             struct mkv_native_header header;
@@ -221,6 +226,7 @@ struct mkv_tcp_connection {
     struct mkv_tcp_window_slot *window_slots; /* requests_max + 1 of them, or NULL */
     uint64_t window_source;                   /* RECEIVING_WINDOW */
     struct mkv_tcp_lane *lane;                /* since its CONNECT; NULL: none */
+    struct mkv_tcp_lane *coming;              /* its CONNECT waits for this one's peer; or NULL */
 
     struct mkv_ring_completion receive;
     bool receive_in_flight;
@@ -273,7 +279,10 @@ struct mkv_fabric_tcp {
     struct mkv_fabric_tcp_options options;
     struct mkv_fabric_counters counters;
     struct mkv_fabric_lane_counters lanes;
-    uint64_t now_ns; /* of the last poll; timeouts need no better */
+    struct mkv_tcp_lane *coming; /* lanes whose peers are looked for, so many */
+    uint32_t coming_count;
+    bool coming_waits; /* a connection waits until there are fewer of them */
+    uint64_t now_ns;   /* of the last poll; timeouts need no better */
     uint64_t sweep_ns;
 
     struct mkv_acceptor acceptor;
@@ -442,6 +451,8 @@ bool mkv_tcp_lane_is_granted(const struct mkv_fabric_tcp *fabric);
 void mkv_tcp_lane_count_fallback(struct mkv_fabric_tcp *fabric, uint32_t fallback);
 /* CONNECT, which the connection's features have; no answer of the fabric itself is pending. */
 enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* Has connections go on whose peers have been looked for. */
+void mkv_tcp_lanes_come(struct mkv_fabric_tcp *fabric);
 /* An answer of the fabric itself has left, which may be that to CONNECT. */
 void mkv_tcp_lane_answered(struct mkv_tcp_connection *connection);
 /* Whether frames leave over it. */
@@ -466,6 +477,8 @@ void mkv_tcp_lane_close(struct mkv_tcp_connection *connection);
 /* Whether all that left over it is at the client, or there is none: until then the socket's end
  * would come before it. */
 bool mkv_tcp_lane_has_sent(const struct mkv_tcp_connection *connection);
+/* Whether the client does not say TAKEN in time, and something waits for it. */
+bool mkv_tcp_lane_is_stalled(const struct mkv_tcp_connection *connection);
 /* Whether nothing is moved, or there is none. */
 bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection);
 
@@ -476,11 +489,28 @@ uint32_t mkv_tcp_lane_slot_take(struct mkv_tcp_connection *connection);
 void mkv_tcp_lane_slot_give(struct mkv_tcp_connection *connection, uint32_t name);
 /* Reads a PULL from where its request's slot says, in its turn. */
 void mkv_tcp_lane_pull(struct mkv_tcp_connection *connection, uint32_t slot, struct mkv_tcp_op *op);
+/* Reads the PULL whose DATA says where, behind those before it; TAKEN then says so. */
+void mkv_tcp_lane_feed(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op,
+                       const struct mkv_native_data *data, bool is_rooted);
 /* Has a PUSH go to where its request's slot says. */
 void mkv_tcp_lane_place(struct mkv_tcp_connection *connection, uint32_t slot,
                         struct mkv_tcp_op *op);
-/* Posts as much as there is room for; true when all of the PUSH is posted: its DATA may leave. */
+/* Whether the client's memory is filled in turn, so that PUSHes may have to wait for it. */
+bool mkv_tcp_lane_is_in_turn(const struct mkv_tcp_connection *connection, uint32_t slot);
+/* Takes ops off the queue that wait for TAKEN, until the first that does not. */
+void mkv_tcp_lane_hold(struct mkv_tcp_connection *connection);
+/* TAKEN: the client is done with so many DATA of the request. False: there were not so many. */
+bool mkv_tcp_lane_taken(struct mkv_tcp_connection *connection,
+                        const struct mkv_tcp_request *request, uint64_t count);
+/* Whether what a request reads is there: its answer may leave. */
+bool mkv_tcp_lane_has_read(const struct mkv_tcp_connection *connection, uint64_t request_id);
+/* TAKEN of the server has left, which is no other own answer. */
+void mkv_tcp_lane_told(struct mkv_tcp_connection *connection);
+/* Posts as much as there is room for; true when all of the PUSH is posted, or one more piece for
+ * the next slot: its DATA may leave. */
 bool mkv_tcp_lane_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op);
+/* The part of a PUSH that the next DATA tells of. */
+void mkv_tcp_lane_part(const struct mkv_tcp_op *op, uint32_t *begin, uint32_t *bytes);
 /* The frame of an operation has left. True: it is the lane's until all of it is written. */
 bool mkv_tcp_lane_keeps(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op);
 bool mkv_tcp_lane_has_ops(const struct mkv_tcp_connection *connection);

@@ -13,6 +13,7 @@
 #include "backends/clock.h"
 
 #define PEER_BYTES 64u
+#define SHUTTING_DOWN "the server is shutting down"
 
 bool mkv_tcp_lane_is_used(const struct mkv_tcp_connection *connection) {
     return connection->lane != NULL && connection->lane->is_used;
@@ -166,6 +167,79 @@ static enum mkv_tcp_frame answer(struct mkv_tcp_connection *connection, struct m
     return MKV_TCP_FRAME_TAKEN;
 }
 
+/* ---- while the client is looked for ---------------------------------------------------------- */
+
+static void coming_begin(struct mkv_tcp_connection *connection, struct mkv_tcp_lane *lane) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    connection->coming = lane;
+    lane->coming_next = fabric->coming;
+    fabric->coming = lane;
+    fabric->coming_count++;
+    mkv_lane_reach_begin(&lane->reach, lane->endpoint, fabric->options.ring);
+}
+
+static bool is_coming(const struct mkv_tcp_connection *connection) {
+    return connection->coming != NULL && !mkv_lane_reach_is_done(&connection->coming->reach);
+}
+
+/* Those that found no place have their turn. */
+static void coming_retry(struct mkv_fabric_tcp *fabric) {
+    for (uint32_t i = 0; i < fabric->connections_used; i++) {
+        struct mkv_tcp_connection *connection = &fabric->connections[i];
+        if (connection->state == MKV_TCP_OPEN && connection->paused) {
+            mkv_tcp_connection_touch(connection);
+        }
+    }
+    fabric->coming_waits = false;
+}
+
+/* Whatever came of it, the lane is the connection's no more; `reached` is what did. */
+static struct mkv_tcp_lane *coming_end(struct mkv_tcp_connection *connection, int *reached) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    struct mkv_tcp_lane *lane = connection->coming;
+    struct mkv_tcp_lane **link = &fabric->coming;
+    while (*link != lane) {
+        link = &(*link)->coming_next;
+        MKV_ASSERT(*link != NULL);
+    }
+    *link = lane->coming_next;
+    MKV_ASSERT(fabric->coming_count > 0);
+    fabric->coming_count--;
+    connection->coming = NULL;
+    *reached = mkv_lane_reach_end(&lane->reach);
+    if (fabric->coming_waits) {
+        coming_retry(fabric);
+    }
+    return lane;
+}
+
+void mkv_tcp_lanes_come(struct mkv_fabric_tcp *fabric) {
+    for (struct mkv_tcp_lane *lane = fabric->coming; lane != NULL; lane = lane->coming_next) {
+        if (mkv_lane_reach_is_done(&lane->reach)) {
+            mkv_tcp_connection_touch(lane->connection);
+        }
+    }
+}
+
+/* The client has been looked for. */
+static enum mkv_tcp_frame coming_take(struct mkv_tcp_connection *connection,
+                                      const struct mkv_native_connect *peer) {
+    char problem[MKV_VERBS_PROBLEM_BYTES] = "";
+    int reached = 0;
+    struct mkv_tcp_lane *lane = coming_end(connection, &reached);
+    struct mkv_lane_port *port = lane->port;
+    const bool is_draining = connection->fabric->draining;
+    if (is_draining ||
+        !mkv_endpoint_connect_end(lane->endpoint, reached, mkv_clock_monotonic_ns(), problem)) {
+        endpoint_free(lane);
+        lane_free(lane);
+        return is_draining ? refuse(connection, peer, MKV_NATIVE_REFUSAL_OFF, SHUTTING_DOWN)
+                           : refuse(connection, peer, MKV_NATIVE_REFUSAL_PARAMETERS, problem);
+    }
+    port->is_dirty = true;
+    return answer(connection, lane);
+}
+
 enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
                                         const uint8_t *body) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
@@ -179,15 +253,23 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
                                   error != MKV_NATIVE_OK ? (uint32_t)error : MKV_FABRIC_FAULT_RDMA);
         return MKV_TCP_FRAME_REFUSED;
     }
+    if (connection->coming != NULL) {
+        return is_coming(connection) ? MKV_TCP_FRAME_PAUSED : coming_take(connection, &peer);
+    }
     if (!mkv_tcp_connection_owes_nothing(connection)) {
         return MKV_TCP_FRAME_PAUSED; /* what is owed leaves over TCP */
     }
+    if (fabric->coming_count == MKV_TCP_LANES_COMING_MAX) {
+        fabric->coming_waits = true;
+        return MKV_TCP_FRAME_PAUSED;
+    }
     fabric->lanes.connects_total++;
     if (fabric->draining) {
-        return refuse(connection, &peer, MKV_NATIVE_REFUSAL_OFF, "the server is shutting down");
+        return refuse(connection, &peer, MKV_NATIVE_REFUSAL_OFF, SHUTTING_DOWN);
     }
+    struct in6_addr address;
     struct mkv_lane_port *port =
-        mkv_lane_ports_choose(fabric->options.lane_ports, connection->stream.fd);
+        mkv_lane_ports_choose(fabric->options.lane_ports, connection->stream.fd, &address);
     if (port == NULL) {
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_NO_DEVICE,
                       "the server has no RDMA port that is up with the address that this "
@@ -198,13 +280,14 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_FULL, problem);
     }
     lane->fallback = mkv_native_fallback_known(peer.fallback);
-    if (!mkv_endpoint_connect(lane->endpoint, &peer, mkv_clock_monotonic_ns(), problem)) {
+    mkv_endpoint_set_address(lane->endpoint, address.s6_addr);
+    if (!mkv_endpoint_connect_begin(lane->endpoint, &peer, problem)) {
         endpoint_free(lane);
         lane_free(lane);
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_PARAMETERS, problem);
     }
-    port->is_dirty = true;
-    return answer(connection, lane);
+    coming_begin(connection, lane);
+    return MKV_TCP_FRAME_PAUSED;
 }
 
 void mkv_tcp_lane_answered(struct mkv_tcp_connection *connection) {
@@ -297,10 +380,16 @@ bool mkv_tcp_lane_has_sent(const struct mkv_tcp_connection *connection) {
 }
 
 bool mkv_tcp_lane_is_ended(const struct mkv_tcp_connection *connection) {
-    return connection->lane == NULL || connection->lane->is_drained;
+    return !is_coming(connection) && (connection->lane == NULL || connection->lane->is_drained);
 }
 
 void mkv_tcp_lane_release(struct mkv_tcp_connection *connection) {
+    if (connection->coming != NULL) {
+        int reached = 0;
+        struct mkv_tcp_lane *lane = coming_end(connection, &reached);
+        endpoint_free(lane);
+        lane_free(lane);
+    }
     if (connection->lane != NULL) {
         MKV_ASSERT(connection->lane->is_drained);
         endpoint_free(connection->lane);
@@ -313,6 +402,7 @@ void mkv_tcp_lane_close(struct mkv_tcp_connection *connection) {
         MKV_ASSERT(lane->is_drained);
         MKV_ASSERT(lane->reads.head == NULL);
         MKV_ASSERT(lane->writes.head == NULL);
+        MKV_ASSERT(lane->held.head == NULL);
         connection->lane = NULL;
         lane_free(lane);
     }
@@ -321,5 +411,12 @@ void mkv_tcp_lane_close(struct mkv_tcp_connection *connection) {
 bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection) {
     const struct mkv_tcp_lane *lane = connection->lane;
     return lane == NULL || (lane->is_used && !lane->is_readable && lane->reads.head == NULL &&
-                            lane->writes.head == NULL);
+                            lane->writes.head == NULL && lane->held.head == NULL);
+}
+
+bool mkv_tcp_lane_is_stalled(const struct mkv_tcp_connection *connection) {
+    const struct mkv_tcp_lane *lane = connection->lane;
+    const struct mkv_fabric_tcp *fabric = connection->fabric;
+    return lane != NULL && lane->held.head != NULL &&
+           fabric->now_ns >= lane->held_ns + fabric->options.stall_ns;
 }

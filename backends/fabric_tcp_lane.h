@@ -4,8 +4,9 @@
  * TCP socket is the lifeline: nothing comes over it any more, and its end is the lane's end, as the
  * lane's is the socket's.
  *
- *   CONNECT --> a lane is made, its answer goes out over TCP --> used: frames leave over the lane
- *                                                                too (they came over it already)
+ *   CONNECT --> a lane is made, and its client looked for in the network: the connection pauses
+ *           --> its answer goes out over TCP --> used: frames leave over the lane too (they came
+ *                                                over it already)
  *
  *   broken, drained ... are called from within mkv_lane_ports_poll: they note what happened, and
  *   the connection goes on in this round's turn (mkv_tcp_connection_touch).
@@ -13,12 +14,18 @@
  *   PULL   pieces, posted in order, as many as there is room for; hashed in that order when they
  *          are there, a bounded amount in a round, while those behind them are on their way
  *   PUSH   pieces; then its DATA, without a payload, in the stream; done when the DATA has left and
- *          the last piece has completed
+ *          the last piece has completed. Into slots in turn: DATA behind each piece, and where the
+ *          client has not said TAKEN for a slot yet, it and what follows it of its request are
+ *          `held` aside, so that other frames go on
+ *
+ *   TAKEN tells the client how many PULLs have been read whose DATA said where they are.
  *
  * Invariants
  *  I1  Nothing is posted but in state OPEN, or for what is to be sent in REFUSED and LINGERING.
- *  I2  An operation with a piece that is posted is in `reads`, in `writes`, in the connection's
- *      queue or in flight; none of these is completed as failed before the lane is drained.
+ *  I2  An operation with a piece that is posted is in `reads`, `writes` or `held`, in the
+ *      connection's queue or in flight; none of these is completed as failed before the lane is
+ *      drained.
+ *  I3  An answer leaves behind the READs of its request: then the client's memory is its own again.
  *
  * Not responsible for: the queue pair (verbs/), when a client goes back to RDMA (client/).
  */
@@ -27,13 +34,20 @@
 
 #include "backends/fabric_tcp_internal.h"
 #include "backends/lane_ports.h"
+#include "backends/lane_reach.h"
 
 /* A connection hashes so much in its turn even where others have used up the round's share. */
 #define MKV_TCP_LANE_HASH_BYTES (128u * 1024u)
 
+/* Peers that a shard looks for at a time, a thread for each. */
+#define MKV_TCP_LANES_COMING_MAX 8u
+
 /* Where the items of one request are in the client's memory. */
 struct mkv_tcp_lane_slot {
     bool is_used;
+    uint32_t turn_slots; /* of memory that is filled in turn; 0: it is not */
+    uint64_t turn_count; /* DATA that were written there ... */
+    uint64_t turn_taken; /* ... and that the client is done with */
     struct {
         uint64_t offset; /* in the value, of the byte at `remote` */
         uint64_t length;
@@ -47,7 +61,7 @@ struct mkv_tcp_piece {
     uint32_t offset;       /* in the transfer */
     uint32_t bytes;
     bool is_read;
-    bool is_round; /* it goes by way of the port's piece */
+    uint8_t *round; /* it goes by way of there; NULL: straight to or from its slab */
     uint64_t posted_ns;
 };
 
@@ -55,6 +69,8 @@ struct mkv_tcp_lane {
     struct mkv_tcp_connection *connection;
     struct mkv_lane_port *port;
     struct mkv_endpoint *endpoint;
+    struct mkv_lane_reach reach;
+    struct mkv_tcp_lane *coming_next;
     bool is_used; /* the answer to CONNECT has left */
     bool is_readable;
     bool is_stopped; /* by this side, or it broke */
@@ -65,7 +81,14 @@ struct mkv_tcp_lane {
     struct mkv_tcp_op_list writes; /* PUSHes whose DATA has left, and not all pieces are done */
     uint64_t sums[MKV_CHUNKS_MAX]; /* of the first of `reads` */
     uint32_t sum_count;
-    uint32_t piece_count; /* posted */
+    uint64_t fed_count; /* PULLs that were read where DATA said */
+    uint64_t told_count;
+    bool is_telling; /* `taken`, which says so, is in the queue or in flight */
+    struct mkv_tcp_op taken;
+    uint8_t taken_body[MKV_NATIVE_TAKEN_BYTES];
+    struct mkv_tcp_op_list held; /* PUSHes that wait for TAKEN, and what is behind them */
+    uint64_t held_ns;            /* since when, or when the last TAKEN came */
+    uint32_t piece_count;        /* posted */
     struct mkv_tcp_piece pieces[MKV_LANE_TRANSFERS_MAX];
     struct mkv_tcp_lane_slot slots[]; /* requests_max + 1 */
 };

@@ -4,9 +4,10 @@
  *
  *   PULL of 3 MiB, a slab     | 0: done, hashed | 1: done | 2: posted |
  *   PUSH of 2.5 MiB           | 0: done | 1: posted | . not posted    |  its DATA waits
+ *   PUSH into 2 slots         | 0: done, its DATA has left | 1: likewise | . waits for TAKEN |
  *
- * Where the pages of a slab are not those that were registered (mkv_arena_exchange), a piece goes
- * by way of the one that the port has for it.
+ * Where a slab is another shard's, or its pages are not those that were registered
+ * (mkv_arena_exchange), a piece goes by way of one that the port has for it.
  */
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "core/hash.h"
 
 _Static_assert(MKV_BLOCK_BYTES_MAX / MKV_LANE_PIECE_BYTES <= 32, "a bit for each piece");
+_Static_assert(MKV_NATIVE_SLOT_BYTES == MKV_LANE_PIECE_BYTES, "a piece fills a slot");
 
 /* ---- where the items of a request are -------------------------------------------------------- */
 
@@ -30,6 +32,9 @@ uint32_t mkv_tcp_lane_slot_take(struct mkv_tcp_connection *connection) {
     }
     struct mkv_tcp_lane_slot *slot = &lane->slots[index];
     slot->is_used = true;
+    slot->turn_slots = items[0].remote.slots;
+    slot->turn_count = 0;
+    slot->turn_taken = 0;
     for (uint32_t i = 0; i < item_count; i++) {
         slot->items[i].offset = items[i].offset;
         slot->items[i].length = items[i].length;
@@ -51,6 +56,12 @@ static void place(struct mkv_tcp_lane *lane, uint32_t name, struct mkv_tcp_op *o
     MKV_ASSERT(transfer->item < MKV_NATIVE_REMOTE_ITEMS_MAX);
     op->remote = (struct mkv_tcp_remote){.is_used = true};
     if (transfer->bytes == 0) {
+        return;
+    }
+    if (slot->turn_slots > 0) {
+        op->remote.slot_name = name;
+        op->remote.address = slot->items[0].remote.address;
+        op->remote.key = slot->items[0].remote.key;
         return;
     }
     MKV_ASSERT(transfer->offset >= slot->items[transfer->item].offset);
@@ -98,6 +109,32 @@ static struct mkv_tcp_piece *piece_take(struct mkv_tcp_lane *lane) {
     return NULL;
 }
 
+/* Whether the port has the memory registered as it is. */
+static bool is_registered(const struct mkv_arena *arena, const uint8_t *memory, uint32_t bytes) {
+    size_t own_bytes;
+    const uint8_t *own = mkv_arena_slabs(arena, &own_bytes);
+    const bool is_own =
+        memory >= own && memory < own + own_bytes && bytes <= own_bytes - (size_t)(memory - own);
+    return is_own && !mkv_arena_was_exchanged(arena, memory, bytes);
+}
+
+/* A way round that is free; NULL: none is. */
+static uint8_t *round_take(struct mkv_lane_port *port) {
+    for (uint32_t i = 0; i < MKV_LANE_ROUNDS; i++) {
+        if ((port->rounds_used >> i & 1u) == 0) {
+            port->rounds_used |= 1u << i;
+            return port->rounds + (size_t)i * MKV_LANE_PIECE_BYTES;
+        }
+    }
+    return NULL;
+}
+
+static void round_give(struct mkv_lane_port *port, const uint8_t *round) {
+    const uint32_t bit = 1u << (size_t)(round - port->rounds) / MKV_LANE_PIECE_BYTES;
+    MKV_ASSERT((port->rounds_used & bit) != 0);
+    port->rounds_used &= ~bit;
+}
+
 /* Posts the next piece; false: there is no room. */
 static bool piece_post(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
     struct mkv_lane_port *port = lane->port;
@@ -107,29 +144,38 @@ static bool piece_post(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
     }
     const uint32_t offset = op->remote.posted_bytes;
     const uint32_t bytes = (uint32_t)mkv_min_u64(op->transfer.bytes - offset, MKV_LANE_PIECE_BYTES);
+    struct mkv_tcp_lane_slot *slot =
+        op->remote.slot_name != 0 ? &lane->slots[op->remote.slot_name - 1] : NULL;
+    const uint64_t place =
+        slot == NULL ? offset : slot->turn_count % slot->turn_slots * MKV_LANE_PIECE_BYTES;
     const bool is_read = op->kind == MKV_TCP_OP_PULL;
     uint8_t *memory = memory_of(lane, op, offset);
     const struct mkv_verbs_region *region = port->slabs;
-    const bool is_round =
-        mkv_arena_was_exchanged(lane->connection->fabric->options.arena, memory, bytes);
-    if (is_round && port->piece_is_used) {
-        mkv_tcp_connection_touch(lane->connection);
-        return false;
-    }
-    if (is_round && !is_read) {
-        memcpy(port->piece, memory, bytes);
-    }
-    if (is_round) {
-        memory = port->piece;
-        region = port->piece_region;
+    uint8_t *round = NULL;
+    if (!is_registered(lane->connection->fabric->options.arena, memory, bytes)) {
+        round = round_take(port);
+        if (round == NULL) {
+            mkv_tcp_connection_touch(lane->connection);
+            return false;
+        }
+        if (!is_read) {
+            memcpy(round, memory, bytes);
+        }
+        memory = round;
+        region = port->rounds_region;
     }
     const uint64_t now_ns = mkv_clock_monotonic_ns();
-    if (!mkv_endpoint_transfer(lane->endpoint, is_read, op->remote.address + offset, op->remote.key,
+    if (!mkv_endpoint_transfer(lane->endpoint, is_read, op->remote.address + place, op->remote.key,
                                region, memory, bytes, (uint64_t)(piece - lane->pieces), now_ns)) {
+        if (round != NULL) {
+            round_give(port, round);
+        }
         return false;
     }
-    *piece = (struct mkv_tcp_piece){op, offset, bytes, is_read, is_round, now_ns};
-    port->piece_is_used = port->piece_is_used || is_round;
+    if (slot != NULL) {
+        slot->turn_count++;
+    }
+    *piece = (struct mkv_tcp_piece){op, offset, bytes, is_read, round, now_ns};
     port->is_dirty = true;
     op->remote.posted_bytes += bytes;
     return true;
@@ -146,25 +192,43 @@ void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok
                                 now_ns - piece->posted_ns);
         piece->op->remote.done |= 1ull << (piece->offset / MKV_LANE_PIECE_BYTES);
     }
-    if (is_ok && piece->is_read && piece->is_round) {
-        memcpy(memory_of(lane, piece->op, piece->offset), lane->port->piece, piece->bytes);
+    if (is_ok && piece->is_read && piece->round != NULL) {
+        memcpy(memory_of(lane, piece->op, piece->offset), piece->round, piece->bytes);
     }
-    if (piece->is_round) {
-        lane->port->piece_is_used = false;
+    if (piece->round != NULL) {
+        round_give(lane->port, piece->round);
     }
     piece->op = NULL;
 }
 
 /* ---- PULL ------------------------------------------------------------------------------------ */
 
-void mkv_tcp_lane_pull(struct mkv_tcp_connection *connection, uint32_t slot,
-                       struct mkv_tcp_op *op) {
-    struct mkv_tcp_lane *lane = connection->lane;
-    place(lane, slot, op);
+static void read_later(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
     mkv_tcp_list_append(&lane->reads, op);
     if (lane->reads_next == NULL) {
         lane->reads_next = op;
     }
+}
+
+void mkv_tcp_lane_pull(struct mkv_tcp_connection *connection, uint32_t slot,
+                       struct mkv_tcp_op *op) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    place(lane, slot, op);
+    read_later(lane, op);
+}
+
+void mkv_tcp_lane_feed(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op,
+                       const struct mkv_native_data *data, bool is_rooted) {
+    op->remote = (struct mkv_tcp_remote){
+        .is_used = true,
+        .is_fed = true,
+        .is_rooted = is_rooted,
+        .root = data->root,
+        .key = data->remote.key,
+        .address = data->remote.address,
+    };
+    read_later(connection->lane, op);
+    mkv_tcp_connection_touch(connection);
 }
 
 static void reads_post(struct mkv_tcp_lane *lane) {
@@ -212,9 +276,55 @@ static bool is_served(const struct mkv_tcp_lane *lane) {
     return lane->connection->state == MKV_TCP_OPEN && !lane->is_stopped;
 }
 
+/* Says how much was read, with what has been since the last time that was said. */
+static void tell_taken(struct mkv_tcp_lane *lane) {
+    const struct mkv_native_header header = {.op = MKV_NATIVE_TAKEN,
+                                             .body_bytes = MKV_NATIVE_TAKEN_BYTES};
+    if (lane->is_telling || lane->told_count == lane->fed_count) {
+        return;
+    }
+    lane->is_telling = true;
+    lane->told_count = lane->fed_count;
+    lane->taken = (struct mkv_tcp_op){.kind = MKV_TCP_OP_OWN};
+    mkv_native_taken_encode(lane->fed_count, lane->taken_body);
+    mkv_tcp_send_own(lane->connection, &lane->taken, &header, lane->taken_body);
+}
+
+void mkv_tcp_lane_told(struct mkv_tcp_connection *connection) {
+    MKV_ASSERT(connection->lane->is_telling);
+    connection->lane->is_telling = false;
+    tell_taken(connection->lane);
+}
+
+/* Takes note that a PULL that the client fed is there. False: it is not what the client named, and
+ * its connection is refused. */
+static bool fed_finish(struct mkv_tcp_lane *lane, const struct mkv_tcp_op *op) {
+    const uint32_t bytes = op->transfer.bytes;
+    if (op->remote.is_rooted &&
+        !mkv_root_equal(mkv_root_of_sums(bytes, lane->sums), op->remote.root)) {
+        mkv_tcp_connection_refuse(lane->connection, MKV_FABRIC_FAULT_DATA_ROOT);
+        return false;
+    }
+    lane->fed_count++;
+    tell_taken(lane);
+    return true;
+}
+
+bool mkv_tcp_lane_has_read(const struct mkv_tcp_connection *connection, uint64_t request_id) {
+    for (const struct mkv_tcp_op *op = connection->lane->reads.head; op != NULL; op = op->next) {
+        if (op->transfer.request_id == request_id) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void reads_finish(struct mkv_tcp_lane *lane) {
     uint32_t own_bytes = MKV_TCP_LANE_HASH_BYTES;
     while (is_served(lane) && lane->reads.head != NULL && first_hash(lane, &own_bytes)) {
+        if (lane->reads.head->remote.is_fed && !fed_finish(lane, lane->reads.head)) {
+            return; /* it ends with the connection */
+        }
         struct mkv_tcp_op *op = mkv_tcp_list_pop(&lane->reads);
         const uint32_t sum_count = lane->sum_count;
         MKV_ASSERT(op != lane->reads_next);
@@ -232,7 +342,83 @@ void mkv_tcp_lane_place(struct mkv_tcp_connection *connection, uint32_t slot,
     place(connection->lane, slot, op);
 }
 
+bool mkv_tcp_lane_is_in_turn(const struct mkv_tcp_connection *connection, uint32_t slot) {
+    return connection->lane->slots[slot - 1].turn_slots > 0;
+}
+
+void mkv_tcp_lane_part(const struct mkv_tcp_op *op, uint32_t *begin, uint32_t *bytes) {
+    *begin = 0;
+    if (op->remote.slot_name != 0) {
+        *begin = (op->remote.posted_bytes - 1) / MKV_LANE_PIECE_BYTES * MKV_LANE_PIECE_BYTES;
+    }
+    *bytes = op->remote.posted_bytes - *begin;
+}
+
+/* Whether there is a slot for the next piece. */
+static bool has_turn(const struct mkv_tcp_lane *lane, const struct mkv_tcp_op *op) {
+    const struct mkv_tcp_lane_slot *slot = &lane->slots[op->remote.slot_name - 1];
+    return slot->turn_count - slot->turn_taken < slot->turn_slots;
+}
+
+static uint64_t request_of(const struct mkv_tcp_op *op) {
+    return op->kind == MKV_TCP_OP_ANSWER ? op->answer.request_id : op->transfer.request_id;
+}
+
+/* Whether an op waits for TAKEN, or is behind one of its request that does. */
+static bool is_to_wait(const struct mkv_tcp_lane *lane, const struct mkv_tcp_op *op) {
+    if (op->kind != MKV_TCP_OP_PUSH && op->kind != MKV_TCP_OP_ANSWER) {
+        return false;
+    }
+    for (const struct mkv_tcp_op *held = lane->held.head; held != NULL; held = held->next) {
+        if (request_of(held) == request_of(op)) {
+            return true;
+        }
+    }
+    return op->kind == MKV_TCP_OP_PUSH && op->remote.slot_name != 0 && !has_turn(lane, op);
+}
+
+void mkv_tcp_lane_hold(struct mkv_tcp_connection *connection) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    while (connection->queue.head != NULL && is_to_wait(lane, connection->queue.head)) {
+        if (lane->held.head == NULL) {
+            lane->held_ns = connection->fabric->now_ns;
+        }
+        mkv_tcp_list_append(&lane->held, mkv_tcp_list_pop(&connection->queue));
+    }
+}
+
+/* Has what waited for a TAKEN of that request in the queue again; what is behind the last slot goes
+ * back to wait from there. */
+static void held_resume(struct mkv_tcp_connection *connection, uint64_t request_id) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    struct mkv_tcp_op_list held = lane->held;
+    struct mkv_tcp_op *op;
+    lane->held = (struct mkv_tcp_op_list){0};
+    while ((op = mkv_tcp_list_pop(&held)) != NULL) {
+        const bool is_its = request_of(op) == request_id;
+        mkv_tcp_list_append(is_its ? &connection->queue : &lane->held, op);
+    }
+    lane->held_ns = connection->fabric->now_ns;
+    mkv_tcp_connection_touch(connection);
+}
+
+bool mkv_tcp_lane_taken(struct mkv_tcp_connection *connection,
+                        const struct mkv_tcp_request *request, uint64_t count) {
+    struct mkv_tcp_lane_slot *slot = &connection->lane->slots[request->lane_slot - 1];
+    if (count > slot->turn_count) {
+        return false;
+    }
+    if (count > slot->turn_taken) {
+        slot->turn_taken = count;
+        held_resume(connection, request->request_id);
+    }
+    return true;
+}
+
 bool mkv_tcp_lane_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
+    if (op->remote.slot_name != 0) {
+        return piece_post(connection->lane, op);
+    }
     while (op->remote.posted_bytes < op->transfer.bytes) {
         if (!piece_post(connection->lane, op)) {
             return false;
@@ -268,7 +454,8 @@ void mkv_tcp_lane_transfers_advance(struct mkv_tcp_lane *lane) {
 
 bool mkv_tcp_lane_has_ops(const struct mkv_tcp_connection *connection) {
     const struct mkv_tcp_lane *lane = connection->lane;
-    return lane != NULL && (lane->reads.head != NULL || lane->writes.head != NULL);
+    return lane != NULL &&
+           (lane->reads.head != NULL || lane->writes.head != NULL || lane->held.head != NULL);
 }
 
 void mkv_tcp_lane_ops_fail(struct mkv_tcp_connection *connection) {
@@ -282,14 +469,23 @@ void mkv_tcp_lane_ops_fail(struct mkv_tcp_connection *connection) {
     }
     struct mkv_tcp_op_list reads = lane->reads;
     struct mkv_tcp_op_list writes = lane->writes;
+    struct mkv_tcp_op_list held = lane->held;
     lane->reads = (struct mkv_tcp_op_list){0};
     lane->reads_next = NULL;
     lane->writes = (struct mkv_tcp_op_list){0};
+    lane->held = (struct mkv_tcp_op_list){0};
     struct mkv_tcp_op *op;
     while ((op = mkv_tcp_list_pop(&reads)) != NULL) {
         mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_FAILED, NULL, 0);
     }
     while ((op = mkv_tcp_list_pop(&writes)) != NULL) {
+        mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_FAILED, NULL, 0);
+    }
+    while ((op = mkv_tcp_list_pop(&held)) != NULL) {
+        if (op->kind == MKV_TCP_OP_ANSWER) {
+            MKV_ASSERT(connection->answers_owed > 0);
+            connection->answers_owed--;
+        }
         mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_FAILED, NULL, 0);
     }
 }

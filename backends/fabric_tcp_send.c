@@ -70,20 +70,27 @@ static void gather_ready(struct gathering *gathering, const struct mkv_transfer_
     mkv_native_ready_encode(&ready, target + MKV_NATIVE_HEADER_BYTES);
 }
 
-/* What DATA has as its root: with the feature that of a part's own bytes, as they leave. */
+/* What DATA of these bytes has as its root: with the feature that of a part's own bytes, as they
+ * leave. */
 static struct mkv_root root_of(const struct mkv_tcp_connection *connection,
-                               const struct mkv_transfer_effect *transfer, const uint8_t *payload) {
+                               const struct mkv_transfer_effect *transfer, const uint8_t *payload,
+                               uint32_t bytes) {
     uint64_t sums[MKV_CHUNKS_MAX];
-    const bool is_whole = transfer->offset == 0 && transfer->bytes == transfer->length;
+    const bool is_whole = transfer->offset == 0 && bytes == transfer->length;
     if (is_whole || (connection->features & MKV_NATIVE_FEATURE_ROOTS) == 0) {
         return transfer->root;
     }
-    mkv_chunk_sums(payload, transfer->bytes, sums);
-    return mkv_root_of_sums(transfer->bytes, sums);
+    mkv_chunk_sums(payload, bytes, sums);
+    return mkv_root_of_sums(bytes, sums);
 }
 
 static void gather_data(struct gathering *gathering, const struct mkv_tcp_op *op) {
     const struct mkv_transfer_effect *transfer = &op->transfer;
+    uint32_t begin = 0;
+    uint32_t bytes = transfer->bytes;
+    if (op->remote.is_used) {
+        mkv_tcp_lane_part(op, &begin, &bytes);
+    }
     uint8_t *target = gather_scratch(gathering, MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES);
     const struct mkv_native_header header = {
         .op = MKV_NATIVE_DATA,
@@ -92,23 +99,23 @@ static void gather_data(struct gathering *gathering, const struct mkv_tcp_op *op
         .flags = op->in_window        ? MKV_NATIVE_FLAG_WINDOW
                  : op->remote.is_used ? MKV_NATIVE_FLAG_REMOTE
                                       : 0,
-        .payload_bytes = op->in_window || op->remote.is_used ? 0 : transfer->bytes,
+        .payload_bytes = op->in_window || op->remote.is_used ? 0 : bytes,
     };
     const struct mkv_arena *arena = gathering->connection->fabric->options.arena;
     const uint8_t *payload =
-        mkv_arena_slab(arena, transfer->slab) + MKV_UNIT_BYTES + transfer->slab_offset;
+        mkv_arena_slab(arena, transfer->slab) + MKV_UNIT_BYTES + transfer->slab_offset + begin;
     const struct mkv_native_data data = {
         .item = transfer->item,
-        .offset = transfer->offset,
+        .offset = transfer->offset + begin,
         .length = transfer->length,
-        .bytes = transfer->bytes,
-        .root = root_of(gathering->connection, transfer, payload),
+        .bytes = bytes,
+        .root = root_of(gathering->connection, transfer, payload, bytes),
         .window_offset = op->in_window ? op->window_offset : 0,
     };
     mkv_native_header_encode(&header, target);
     mkv_native_data_encode(&data, target + MKV_NATIVE_HEADER_BYTES);
     if (header.payload_bytes > 0) { /* else it is there already, or before this frame */
-        gather_memory(gathering, payload, transfer->bytes);
+        gather_memory(gathering, payload, bytes);
     }
 }
 
@@ -231,6 +238,10 @@ static void gather_frame(struct gathering *gathering, struct mkv_tcp_op *op) {
         gather_data(gathering, op);
         break;
     case MKV_TCP_OP_ANSWER:
+        if (op->answer.ends_request) {
+            mkv_tcp_request_end(gathering->connection,
+                                mkv_tcp_request_find(gathering->connection, op->answer.request_id));
+        }
         gather_answer(gathering, op);
         break;
     case MKV_TCP_OP_OWN:
@@ -254,9 +265,14 @@ static void gather_descriptor(struct mkv_tcp_connection *connection, int descrip
 }
 
 /* Whether the first of the queue can go: a PUSH into the window when all of it is there, one by
- * RDMA when all of it is on its way before the frame. */
+ * RDMA when all of it, or of its part, is on its way before the frame; an answer when nothing of
+ * the client's memory is read for it any more. */
 static bool is_due(struct mkv_tcp_connection *connection) {
     struct mkv_tcp_op *op = connection->queue.head;
+    if (op->kind == MKV_TCP_OP_ANSWER && connection->lane != NULL &&
+        connection->state == MKV_TCP_OPEN) {
+        return mkv_tcp_lane_has_read(connection, op->answer.request_id);
+    }
     if (op->kind == MKV_TCP_OP_PUSH && op->remote.is_used) {
         return mkv_tcp_lane_push(connection, op); /* what has completed makes room */
     }
@@ -265,6 +281,20 @@ static bool is_due(struct mkv_tcp_connection *connection) {
         return false;
     }
     return true;
+}
+
+/* Whether there is one in the queue that does not wait for the client's TAKEN. */
+static bool has_frame(struct mkv_tcp_connection *connection) {
+    if (connection->lane != NULL) {
+        mkv_tcp_lane_hold(connection);
+    }
+    return connection->queue.head != NULL;
+}
+
+/* Whether the DATA of a PUSH that is due is not its last. */
+static bool has_more_parts(const struct mkv_tcp_op *op) {
+    return op->kind == MKV_TCP_OP_PUSH && op->remote.is_used &&
+           op->remote.posted_bytes < op->transfer.bytes;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -288,11 +318,16 @@ void mkv_tcp_send_continue(struct mkv_tcp_connection *connection) {
     }
     struct gathering gathering = {.connection = connection};
     int descriptor = 0;
-    while (connection->queue.head != NULL && gathering.bytes < MKV_TCP_SEND_BYTES_ENOUGH &&
+    while (has_frame(connection) && gathering.bytes < MKV_TCP_SEND_BYTES_ENOUGH &&
            gathering.iovec_count + 2 <= MKV_TCP_IOVECS_MAX &&
            scratch_needed(connection->queue.head) <=
                MKV_TCP_SCRATCH_BYTES - gathering.scratch_used &&
            is_due(connection)) {
+        if (has_more_parts(connection->queue.head)) {
+            gather_data(&gathering, connection->queue.head);
+            connection->fabric->counters.sent_frames_total++;
+            continue;
+        }
         struct mkv_tcp_op *op = mkv_tcp_list_pop(&connection->queue);
         const bool is_own = op->kind == MKV_TCP_OP_OWN;
         const bool ends = is_own && op->ends;
@@ -347,7 +382,10 @@ static void own_sent(struct mkv_tcp_connection *connection, struct mkv_tcp_op *o
         op->announced = true;
         return;
     }
-    MKV_ASSERT(op == &connection->own);
+    if (op != &connection->own) {
+        mkv_tcp_lane_told(connection);
+        return;
+    }
     connection->own_pending = false;
     mkv_tcp_lane_answered(connection);
     if (connection->own_body != NULL) {

@@ -121,7 +121,11 @@ static void submit_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op
 static void submit_answer(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
     struct mkv_tcp_request *request = mkv_tcp_request_find(connection, op->answer.request_id);
     MKV_ASSERT(request != NULL);
-    mkv_tcp_request_end(connection, request);
+    op->answer.ends_request =
+        request->lane_slot != 0 && mkv_tcp_lane_is_in_turn(connection, request->lane_slot);
+    if (!op->answer.ends_request) {
+        mkv_tcp_request_end(connection, request);
+    }
     connection->answers_owed++;
     mkv_tcp_list_append(&connection->queue, op);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "backends/clock.h"
 #include "backends/rdma_facts.h"
@@ -22,22 +23,35 @@
 /* Of a port that is armed: a timer of its lanes may be due (verbs/endpoint.h). */
 #define LOOK_NS (10ull * 1000000u)
 #define TEXT_BYTES 512u
+#define DEVICE_BYTES 64u
+/* A driver that hangs is not waited for longer, when all ends. */
+#define LEAVE_NS (2ull * 1000000000u)
+#define LEAVE_STEP_NS 1000000
+#define ROUNDS_BYTES ((size_t)MKV_LANE_ROUNDS * MKV_LANE_PIECE_BYTES)
 /* Times the shortest time between looks: when to look for devices that nobody misses yet. */
 #define RESCAN_TIMES (MKV_LANE_PORT_RETRY_NS_MAX / MKV_LANE_PORT_RETRY_NS_MIN)
 
 _Static_assert(MKV_LANE_PIECE_BYTES % (MKV_BLOCK_BYTES_MAX / MKV_CHUNKS_MAX) == 0,
                "a piece ends at the end of a chunk");
 
+enum look_stage {
+    LOOK_RUNNING = 0, /* it is its thread's */
+    LOOK_DONE,        /* it is the shard's thread's again */
+    LOOK_LEFT,        /* nobody waits for it any more: its thread tidies up */
+};
+
 /* What a look has opened, or why it has not. */
 struct look {
     pthread_t thread;
-    bool is_under_way;   /* the thread is to be joined */
-    atomic_bool is_done; /* all below is the shard's thread's again */
+    bool is_under_way; /* the thread is to be joined */
+    atomic_int stage;  /* enum look_stage, of all below */
+    uint8_t *slabs;    /* to be registered; NULL: nothing is */
+    size_t slab_bytes;
     uint32_t count;
     struct mkv_lane_port found[MKV_LANE_PORTS_MAX];
     uint32_t known_count; /* those that are open already */
     struct {
-        char device[64];
+        char device[DEVICE_BYTES];
         uint32_t port;
     } known[MKV_LANE_PORTS_MAX];
     bool is_missing; /* one is wanted that is not open */
@@ -46,6 +60,8 @@ struct look {
 
 struct mkv_lane_ports {
     struct mkv_lane_ports_options options;
+    char device[DEVICE_BYTES]; /* of the options: a look that was left outlives theirs */
+    char address[INET6_ADDRSTRLEN];
     struct mkv_lane_port all[MKV_LANE_PORTS_MAX];
     struct look look;
     char told[TEXT_BYTES]; /* the problem that was last told */
@@ -71,30 +87,36 @@ static void port_close(struct mkv_lane_port *port) {
     if (port->slabs != NULL) {
         mkv_verbs_unregister(port->slabs);
     }
-    if (port->piece_region != NULL) {
-        mkv_verbs_unregister(port->piece_region);
+    if (port->rounds_region != NULL) {
+        mkv_verbs_unregister(port->rounds_region);
     }
-    if (port->piece != NULL) {
-        munmap(port->piece, MKV_LANE_PIECE_BYTES);
+    if (port->rounds != NULL) {
+        munmap(port->rounds, ROUNDS_BYTES);
     }
     mkv_verbs_close(port->verbs);
     *port = (struct mkv_lane_port){.state = MKV_LANE_PORT_EMPTY};
 }
 
-static bool register_memory(const struct mkv_lane_ports_options *options,
-                            struct mkv_lane_port *port, char *problem) {
-    size_t bytes;
-    uint8_t *slabs = mkv_arena_slabs(options->arena, &bytes);
-    void *piece = mmap(NULL, MKV_LANE_PIECE_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (piece == MAP_FAILED) {
+static bool is_left(struct look *look) {
+    return atomic_load_explicit(&look->stage, memory_order_acquire) == LOOK_LEFT;
+}
+
+static bool register_memory(struct look *look, struct mkv_lane_port *port, char *problem) {
+    if (is_left(look)) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "it is not wanted any more");
+        return false;
+    }
+    void *rounds =
+        mmap(NULL, ROUNDS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (rounds == MAP_FAILED) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "no memory; free memory on this machine");
         return false;
     }
-    port->piece = piece;
+    port->rounds = rounds;
     /* The peer reaches none of it: it is this side that reads and writes. */
-    return mkv_verbs_register(port->verbs, slabs, bytes, false, &port->slabs, problem) &&
-           mkv_verbs_register(port->verbs, piece, MKV_LANE_PIECE_BYTES, false, &port->piece_region,
+    return mkv_verbs_register(port->verbs, look->slabs, look->slab_bytes, false, &port->slabs,
+                              problem) &&
+           mkv_verbs_register(port->verbs, rounds, ROUNDS_BYTES, false, &port->rounds_region,
                               problem);
 }
 
@@ -157,7 +179,7 @@ static void open_one(const struct mkv_lane_ports_options *options, struct look *
         port_close(&port);
         return;
     }
-    if (!register_memory(options, &port, problem)) {
+    if (look->slabs != NULL && !register_memory(look, &port, problem)) {
         note(look, "RDMA device %s cannot be used: the memory for blocks cannot be registered: %s",
              device, problem);
         port_close(&port);
@@ -174,6 +196,11 @@ static void look_around(const struct mkv_lane_ports_options *options, struct loo
     look->count = 0;
     look->is_missing = false;
     look->problem[0] = '\0';
+    if (options->device == NULL && !mkv_verbs_is_built()) {
+        look->is_missing = true;
+        note(look, "this memkv was built without RDMA (-Dverbs=enabled builds it with)");
+        return;
+    }
     if (options->device != NULL) {
         if (!is_known(look, options->device, 0)) {
             open_one(options, look, options->device, 0, options->gid_index);
@@ -208,11 +235,23 @@ static void look_around(const struct mkv_lane_ports_options *options, struct loo
     }
 }
 
+static void close_found(struct look *look) {
+    for (uint32_t i = 0; i < look->count; i++) {
+        port_close(&look->found[i]); /* nobody has taken it over */
+    }
+    look->count = 0;
+}
+
 static void *look_thread(void *context) {
     struct mkv_lane_ports *ports = context;
+    struct look *look = &ports->look;
     (void)pthread_setname_np(pthread_self(), "memkv-rdma");
-    look_around(&ports->options, &ports->look);
-    atomic_store_explicit(&ports->look.is_done, true, memory_order_release);
+    look_around(&ports->options, look);
+    if (atomic_exchange_explicit(&look->stage, LOOK_DONE, memory_order_acq_rel) == LOOK_LEFT) {
+        close_found(look);
+        free(ports);
+        return NULL;
+    }
     mkv_ring_wake(ports->options.ring);
     return NULL;
 }
@@ -230,7 +269,7 @@ static void look_begin(struct mkv_lane_ports *ports) {
         look->known[look->known_count].port = facts->port;
         look->known_count++;
     }
-    atomic_store_explicit(&look->is_done, false, memory_order_relaxed);
+    atomic_store_explicit(&look->stage, LOOK_RUNNING, memory_order_relaxed);
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -300,6 +339,7 @@ static void look_end(struct mkv_lane_ports *ports, uint64_t now_ns) {
         port->ports = ports;
         port->watch.done = watched;
         port->was_up = true;
+        mkv_spin_init(&port->spin, ports->options.poll_ns);
         tell_up(port);
     }
     tell_problem(ports);
@@ -315,9 +355,13 @@ static void look_end(struct mkv_lane_ports *ports, uint64_t now_ns) {
     look->count = 0;
 }
 
+static bool is_done(struct look *look) {
+    return atomic_load_explicit(&look->stage, memory_order_acquire) == LOOK_DONE;
+}
+
 static void looks_advance(struct mkv_lane_ports *ports, uint64_t now_ns) {
     struct look *look = &ports->look;
-    if (look->is_under_way && atomic_load_explicit(&look->is_done, memory_order_acquire)) {
+    if (look->is_under_way && is_done(look)) {
         MKV_ASSERT(pthread_join(look->thread, NULL) == 0);
         look->is_under_way = false;
         look_end(ports, now_ns);
@@ -364,7 +408,7 @@ static void port_take(struct mkv_lane_port *port, uint64_t now_ns) {
     port->may_be_more = mkv_verbs_poll(port->verbs, now_ns) > 0;
     port->look_ns = now_ns + LOOK_NS;
     if (port->may_be_more) {
-        port->active_ns = now_ns;
+        mkv_spin_came(&port->spin, now_ns);
         port->is_armed = false;
     }
     if (port->state == MKV_LANE_PORT_OPEN) {
@@ -372,7 +416,7 @@ static void port_take(struct mkv_lane_port *port, uint64_t now_ns) {
     }
 }
 
-/* Nothing has come for a while: the next completion ends the wait of the ring. */
+/* Polling is not worth it any more: the next completion ends the wait of the ring. */
 static void port_arm(struct mkv_lane_port *port, uint64_t now_ns) {
     mkv_verbs_arm(port->verbs);
     port->is_armed = true;
@@ -392,10 +436,6 @@ static void port_poll(struct mkv_lane_port *port, uint64_t now_ns) {
         port->is_armed = false;
     }
     port_take(port, now_ns);
-    const bool is_quiet = !port->may_be_more && now_ns >= port->active_ns + MKV_LANE_PORT_SPIN_NS;
-    if (port->state == MKV_LANE_PORT_OPEN && is_quiet && !port->is_armed) {
-        port_arm(port, now_ns);
-    }
 }
 
 void mkv_lane_ports_poll(struct mkv_lane_ports *ports, uint64_t now_ns) {
@@ -422,9 +462,13 @@ void mkv_lane_ports_flush(struct mkv_lane_ports *ports, uint64_t now_ns) {
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
         struct mkv_lane_port *port = &ports->all[i];
         if (port->state != MKV_LANE_PORT_EMPTY && port->is_dirty) {
-            port->active_ns = now_ns; /* its completion is near */
+            mkv_spin_restart(&port->spin); /* what was posted now is what is waited for */
             port->is_armed = false;
             port_take(port, now_ns);
+        }
+        if (port->state == MKV_LANE_PORT_OPEN && !port->is_armed && !port->is_dirty &&
+            !port->may_be_more && now_ns >= mkv_spin_end_ns(&port->spin, now_ns)) {
+            port_arm(port, now_ns);
         }
     }
 }
@@ -483,21 +527,24 @@ static bool is_loopback(const struct in6_addr *address) {
            (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
 }
 
-struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd) {
-    struct in6_addr address;
-    if (ports->is_stopping || !local_address(fd, &address)) {
+struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd,
+                                            struct in6_addr *address) {
+    if (ports->is_stopping || !local_address(fd, address)) {
         return NULL;
     }
-    const bool any = ports->options.device != NULL || is_loopback(&address);
+    struct mkv_lane_port *chosen = NULL;
+    const bool any = ports->options.device != NULL || is_loopback(address);
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
         struct mkv_lane_port *port = &ports->all[i];
-        struct in6_addr gid;
-        if (is_usable(port) && (any || (address_parse(mkv_verbs_facts(port->verbs)->gid, &gid) &&
-                                        memcmp(&gid, &address, sizeof gid) == 0))) {
+        if (!is_usable(port)) {
+            continue;
+        }
+        if (mkv_verbs_has_address(port->verbs, address->s6_addr)) {
             return port;
         }
+        chosen = chosen == NULL && any ? port : chosen;
     }
-    return NULL;
+    return chosen;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -515,15 +562,25 @@ bool mkv_lane_ports_is_idle(const struct mkv_lane_ports *ports) {
     return ports->is_stopping;
 }
 
+/* Ends a look that is under way. False: it hangs in the kernel, and `ports` is its thread's. */
+static bool look_leave(struct look *look) {
+    const struct timespec step = {.tv_nsec = LEAVE_STEP_NS};
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + LEAVE_NS;
+    while (!is_done(look) && mkv_clock_monotonic_ns() < end_ns) {
+        (void)nanosleep(&step, NULL);
+    }
+    const pthread_t thread = look->thread;
+    if (atomic_exchange_explicit(&look->stage, LOOK_LEFT, memory_order_acq_rel) == LOOK_RUNNING) {
+        MKV_ASSERT(pthread_detach(thread) == 0);
+        return false;
+    }
+    MKV_ASSERT(pthread_join(thread, NULL) == 0);
+    return true;
+}
+
 void mkv_lane_ports_destroy(struct mkv_lane_ports *ports) {
     if (ports == NULL) {
         return;
-    }
-    if (ports->look.is_under_way) {
-        MKV_ASSERT(pthread_join(ports->look.thread, NULL) == 0);
-    }
-    for (uint32_t i = 0; i < ports->look.count; i++) {
-        port_close(&ports->look.found[i]); /* nobody has taken it over */
     }
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
         if (ports->all[i].state != MKV_LANE_PORT_EMPTY) {
@@ -531,7 +588,41 @@ void mkv_lane_ports_destroy(struct mkv_lane_ports *ports) {
             port_close(&ports->all[i]);
         }
     }
-    free(ports);
+    if (!ports->look.is_under_way || look_leave(&ports->look)) {
+        close_found(&ports->look);
+        free(ports);
+    }
+}
+
+static bool refuse(const struct look *look, struct mkv_backend_error *error) {
+    return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                              "rdma.mode is require, and %s. Or set rdma.mode: auto, which "
+                              "serves over TCP until there is one",
+                              look->problem);
+}
+
+bool mkv_lane_ports_check(const struct mkv_lane_ports_options *options,
+                          struct mkv_backend_error *error) {
+    struct look look = {0};
+    if (options->arena != NULL) {
+        look.slabs = mkv_arena_slabs(options->arena, &look.slab_bytes);
+    }
+    look_around(options, &look);
+    const bool is_found = look.count > 0;
+    close_found(&look);
+    return is_found || refuse(&look, error);
+}
+
+static void keep_texts(struct mkv_lane_ports *ports) {
+    struct mkv_lane_ports_options *options = &ports->options;
+    if (options->device != NULL) {
+        snprintf(ports->device, sizeof ports->device, "%s", options->device);
+        options->device = ports->device;
+    }
+    if (options->address != NULL) {
+        snprintf(ports->address, sizeof ports->address, "%s", options->address);
+        options->address = ports->address;
+    }
 }
 
 bool mkv_lane_ports_create(const struct mkv_lane_ports_options *options,
@@ -547,12 +638,11 @@ bool mkv_lane_ports_create(const struct mkv_lane_ports_options *options,
         ports->options.retry_ns = MKV_LANE_PORT_RETRY_NS_MIN;
     }
     ports->retry_ns = ports->options.retry_ns;
+    keep_texts(ports);
+    ports->look.slabs = mkv_arena_slabs(options->arena, &ports->look.slab_bytes);
     look_around(&ports->options, &ports->look);
     if (options->is_required && ports->look.count == 0) {
-        (void)mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                 "rdma.mode is require, and %s. Or set rdma.mode: auto, which "
-                                 "serves over TCP until there is one",
-                                 ports->look.problem);
+        (void)refuse(&ports->look, error);
         mkv_lane_ports_destroy(ports);
         return false;
     }

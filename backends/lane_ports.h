@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ports of RDMA devices that the connections of a shard may go on over: found, opened, with the
- * slabs registered at each, polled, and opened again when a device was gone.
+ * shard's slabs registered at each, polled, and opened again when a device was gone. Slabs of other
+ * shards, where the keys of some request are theirs, are reached by a way round: so all shards
+ * together have each byte registered once at a port.
  *
  *              a look, on a thread of its own:                 on the shard's thread:
  *   +--> list the devices, open those that are wanted,  --> handed over: OPEN --- gone --> ENDING
@@ -13,11 +15,11 @@
  *
  * The first look is made by create, so that a node that must have RDMA is refused without.
  *
- * Which port a connection goes over: where the configuration names a device, that one; else the one
- * whose GID is the address that the client came to; from the same machine (127.0.0.1), the first.
+ * Which port a connection goes over: the one that has the address that the client came to; where the
+ * configuration names a device, that one in any case; from the same machine (127.0.0.1), the first.
  *
- *   poll:  nothing has come for MKV_LANE_PORT_SPIN_NS --> armed: the ring waits for the descriptor
- *          of the port; until then the shard comes round again at once
+ *   flush: nothing has come for as long as is worth polling for (wire/spin.h) --> armed: the ring
+ *          waits for the descriptor of the port; until then the shard comes round again at once
  *
  * Invariants
  *  I1  All calls but create and destroy are made by the shard's thread. Calls back of endpoints
@@ -30,21 +32,24 @@
 #ifndef MKV_BACKENDS_LANE_PORTS_H
 #define MKV_BACKENDS_LANE_PORTS_H
 
+#include <netinet/in.h>
+
 #include "backends/arena.h"
 #include "backends/drive_facts.h"
 #include "backends/error.h"
 #include "backends/ring.h"
 #include "verbs/endpoint.h"
+#include "wire/spin.h"
 
 /* Of a shard, open at a time. */
 #define MKV_LANE_PORTS_MAX 8u
-/* So long after the last completion the completion queue is looked at in each round. */
-#define MKV_LANE_PORT_SPIN_NS (50ull * 1000u)
 #define MKV_LANE_PORT_RETRY_NS_MIN (1ull * 1000000000u)
 #define MKV_LANE_PORT_RETRY_NS_MAX (60ull * 1000000000u)
-/* What goes to or from a slab whose registered pages are not its pages any more takes a way round,
- * in pieces of so much: it is also the most that one READ or WRITE moves. */
+/* What goes to or from a slab of another shard, or one whose registered pages are not its pages any
+ * more, takes a way round, in pieces of so much: it is also the most that one READ or WRITE moves.
+ */
 #define MKV_LANE_PIECE_BYTES (1024u * 1024u)
+#define MKV_LANE_ROUNDS 8u
 
 struct mkv_lane_ports;
 
@@ -61,14 +66,15 @@ struct mkv_lane_ports_options {
     struct mkv_ring *ring;
     const struct mkv_arena *arena;
     bool is_required; /* create refuses where no port can be opened */
-    /* As in verbs/endpoint.h; the texts outlive it. */
+    /* As in verbs/endpoint.h. */
     const char *device; /* NULL: all that have an active port with an address of RoCE v2 */
     int32_t gid_index;
     const char *address; /* that the listener is bound to; NULL: any */
     uint32_t traffic_class;
     uint32_t service_level;
     uint32_t mtu;
-    uint32_t lanes_max;                  /* of a port */
+    uint32_t lanes_max; /* of a port */
+    uint64_t poll_ns;   /* so long after the last completion the next is polled for, at most */
     const struct mkv_drive_roots *roots; /* NULL: the running kernel's */
     uint64_t retry_ns;                   /* 0: MKV_LANE_PORT_RETRY_NS_MIN */
     /* On the shard's thread, or on that of create before it returns. NULL: nobody is told. */
@@ -88,11 +94,11 @@ struct mkv_lane_port {
     enum mkv_lane_port_state state;
     struct mkv_verbs *verbs;
     struct mkv_verbs_region *slabs;
-    uint8_t *piece; /* MKV_LANE_PIECE_BYTES, registered: the way round, of one transfer at a time */
-    struct mkv_verbs_region *piece_region;
-    bool piece_is_used;
-    uint32_t lane_count; /* endpoints that are not destroyed */
-    bool is_dirty;       /* something was posted since the last poll */
+    uint8_t *rounds; /* MKV_LANE_ROUNDS times MKV_LANE_PIECE_BYTES, registered: the way round */
+    struct mkv_verbs_region *rounds_region;
+    uint32_t rounds_used; /* a bit for each */
+    uint32_t lane_count;  /* endpoints that are not destroyed */
+    bool is_dirty;        /* something was posted since the last poll */
 
     /* lane_ports.c's. */
     struct mkv_lane_ports *ports;
@@ -103,29 +109,37 @@ struct mkv_lane_port {
     bool may_be_more; /* the last poll handed something out */
     bool was_up;
     struct mkv_verbs_facts told; /* when it was last said to be up */
-    uint64_t active_ns;          /* when something was last handed out */
-    uint64_t look_ns;            /* polled at the latest then, whatever the descriptor says */
+    struct mkv_spin spin;
+    uint64_t look_ns; /* polled at the latest then, whatever the descriptor says */
 };
 
+/* Whether create would find a port: opens what it would and closes it again. `ring` is not used;
+ * without an arena nothing is registered. False: the error has the reason and a remedy. */
+__attribute__((warn_unused_result)) bool mkv_lane_ports_check(
+    const struct mkv_lane_ports_options *options, struct mkv_backend_error *error);
 /* Looks for the first time. With `is_required` it refuses, with a remedy, where there is no port,
  * or the slabs cannot be registered. */
 __attribute__((warn_unused_result)) bool mkv_lane_ports_create(
     const struct mkv_lane_ports_options *options, struct mkv_lane_ports **ports,
     struct mkv_backend_error *error);
-/* When it is idle, or was never polled. Waits for a look that is under way. NULL is allowed. */
+/* When it is idle, or was never polled. Waits for a look that is under way, two seconds at most: one
+ * that hangs in a driver ends by itself, and names no memory of the arena that it has not named yet.
+ * NULL is allowed. */
 void mkv_lane_ports_destroy(struct mkv_lane_ports *ports);
 
 /* Whether a lane could be made over any port. */
 bool mkv_lane_ports_is_up(const struct mkv_lane_ports *ports);
-/* The port for the connection of this socket; NULL: there is none that is up. */
-struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd);
+/* The port for the connection of this socket, and the address that its client came to; NULL: there
+ * is none that is up. */
+struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd,
+                                            struct in6_addr *address);
 /* For whoever has something to tell of a port's lane. */
 void mkv_lane_ports_tell(const struct mkv_lane_port *port, enum mkv_lane_port_event event,
                          const char *text);
 
 /* At the begin of a round: hands out what has come. */
 void mkv_lane_ports_poll(struct mkv_lane_ports *ports, uint64_t now_ns);
-/* At its end: has on its way what was posted in it. */
+/* At its end: has on its way what was posted in it, and arms ports that are not to be polled. */
 void mkv_lane_ports_flush(struct mkv_lane_ports *ports, uint64_t now_ns);
 /* Whether to come round again without waiting. */
 bool mkv_lane_ports_has_work(const struct mkv_lane_ports *ports);

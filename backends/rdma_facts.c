@@ -124,3 +124,37 @@ uint32_t mkv_rdma_list(const struct mkv_drive_roots *roots, struct mkv_rdma_port
     qsort(out, count, sizeof *out, compare_ports);
     return count;
 }
+
+/* ---- what a port counts ---------------------------------------------------------------------- */
+
+/* Each as the drivers call it: rxe, mlx5, bnxt_re; what none of the others counts is NULL. */
+static const char *const trouble_names[MKV_RDMA_TROUBLE_COUNT][3] = {
+    [MKV_RDMA_RNR_RECEIVED] = {"rcvd_rnr_err", "rnr_nak_retry_err", "rnr_naks_rcvd"},
+    [MKV_RDMA_RNR_SENT] = {"send_rnr_err", "out_of_buffer", NULL},
+    [MKV_RDMA_RNR_EXCEEDED] = {"retry_rnr_exceeded_err", "req_rnr_retries_exceeded", NULL},
+    [MKV_RDMA_RETRIED] = {"completer_retry_err", "local_ack_timeout_err", "to_retransmits"},
+    [MKV_RDMA_RETRY_EXCEEDED] = {"retry_exceeded_err", "req_transport_retries_exceeded",
+                                 "max_retry_exceeded"},
+    [MKV_RDMA_OUT_OF_SEQUENCE] = {"out_of_seq_request", "out_of_sequence", NULL},
+    [MKV_RDMA_SEQUENCE_REFUSED] = {"rcvd_seq_err", "packet_seq_err", "seq_err_naks_rcvd"},
+    [MKV_RDMA_DUPLICATE] = {"duplicate_request", "dup_req", NULL},
+};
+
+void mkv_rdma_troubles_read(const struct mkv_drive_roots *roots, const char *device, uint32_t port,
+                            struct mkv_rdma_troubles *out) {
+    char directory[PATH_BYTES];
+    *out = (struct mkv_rdma_troubles){0};
+    snprintf(directory, sizeof directory, "%.400s/class/infiniband/%.200s/ports/%u/hw_counters",
+             roots->sys, device, port);
+    for (uint32_t trouble = 0; trouble < MKV_RDMA_TROUBLE_COUNT; trouble++) {
+        for (uint32_t place = 0; place < 3; place++) {
+            char text[MKV_DRIVE_FACT_BYTES];
+            const char *name = trouble_names[trouble][place];
+            if (name != NULL && (out->told >> trouble & 1u) == 0 &&
+                mkv_drive_attribute(directory, name, text, sizeof text)) {
+                out->told |= 1u << trouble;
+                out->counts[trouble] = strtoull(text, NULL, 10);
+            }
+        }
+    }
+}

@@ -112,7 +112,8 @@ void mkv_ring_submit_hurried(struct mkv_ring *ring);
 /*
  * Submits, waits until there is a completion, a wake or the timeout (0: does not wait), then calls
  * back for what has completed, at most MKV_RING_DISPATCH_MAX. Returns the number of callbacks and
- * wakes; 0 after a timeout or a signal.
+ * wakes; 0 after a timeout or a signal. With a timeout of 0, nothing prepared, and nothing for the
+ * kernel to do it is no system call.
  */
 uint32_t mkv_ring_wait(struct mkv_ring *ring, uint64_t timeout_ns);
 

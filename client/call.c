@@ -246,13 +246,19 @@ bool mkv_call_stage_reserve(struct mkv_call *call, size_t byte_count) {
     return call->stage != NULL;
 }
 
-bool mkv_call_source(struct mkv_call *call, uint64_t offset, size_t byte_count) {
+bool mkv_call_source_to(struct mkv_call *call, uint64_t offset, void *bytes, size_t byte_count) {
     const uint64_t begin_ns = mkv_client_now_ns();
-    const int failure = call->source(call->context, offset, call->stage, byte_count);
+    const int failure = call->source(call->context, offset, bytes, byte_count);
     mkv_engine_extend(call, mkv_client_now_ns() - begin_ns);
     if (failure != 0) {
         mkv_call_note(call, 0, "the caller's source failed with %d at byte %llu of the value",
                       failure, (unsigned long long)offset);
+    }
+    return failure == 0;
+}
+
+bool mkv_call_source(struct mkv_call *call, uint64_t offset, size_t byte_count) {
+    if (!mkv_call_source_to(call, offset, call->stage, byte_count)) {
         return false;
     }
     call->stage_offset = offset;
@@ -261,9 +267,9 @@ bool mkv_call_source(struct mkv_call *call, uint64_t offset, size_t byte_count) 
 }
 
 bool mkv_call_target(struct mkv_call *call, uint64_t offset, uint64_t value_bytes,
-                     size_t byte_count) {
+                     const void *bytes, size_t byte_count) {
     const uint64_t begin_ns = mkv_client_now_ns();
-    const int failure = call->target(call->context, offset, value_bytes, call->stage, byte_count);
+    const int failure = call->target(call->context, offset, value_bytes, bytes, byte_count);
     mkv_engine_extend(call, mkv_client_now_ns() - begin_ns);
     if (failure != 0) {
         mkv_call_note(call, 0, "the caller's target failed with %d at byte %llu of the value",

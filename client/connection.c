@@ -40,8 +40,11 @@ static void resolver_abandon(struct mkv_connection *connection) {
     }
 }
 
+/* Those that the server reads, too: its end of the lane is gone. */
 static void sends_free(struct mkv_connection *connection) {
     struct mkv_send *send;
+    TAILQ_CONCAT(&connection->sends, &connection->untaken, link);
+    connection->taken_count = 0;
     while ((send = TAILQ_FIRST(&connection->sends)) != NULL) {
         TAILQ_REMOVE(&connection->sends, send, link);
         mkv_send_free(send);

@@ -62,8 +62,8 @@ static bool give_up(struct mkv_connection *connection, uint32_t fallback, const 
     connection->rdma_fallback = fallback;
     if (remote->client->rdma->is_required || connection->is_candidate) {
         mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
-                            "server %s cannot be reached by RDMA: %s; transport auto or tcp does "
-                            "without",
+                            "server %s cannot be reached by RDMA (transport auto or tcp does "
+                            "without): %s",
                             remote->address.text, problem);
         return true;
     }

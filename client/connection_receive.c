@@ -34,6 +34,30 @@ static struct mkv_request *request_find(struct mkv_connection *connection, uint6
 
 /* ---- READY ---------------------------------------------------------------------------------- */
 
+/* Whether the server is to read what it asks for: from memory that the caller has registered, or
+ * from a stage. What the library would keep registered by itself may be other memory by then, and
+ * of a piece that is no INVALID of one item, but the end of the connection. */
+static bool is_read_remote(struct mkv_connection *connection, struct mkv_request *request,
+                           struct mkv_send *send, const uint8_t *payload, uint64_t byte_count) {
+    struct mkv_rdma_lane *lane = connection->lane;
+    if (lane == NULL || !send->is_rooted) {
+        return false;
+    }
+    send->port = lane->port;
+    send->has_place =
+        payload != NULL && mkv_rdma_place_find(lane->port, payload, byte_count, &send->place);
+    if (!send->has_place && !mkv_rdma_stage_prepare(lane->port, byte_count)) {
+        return false;
+    }
+    request->is_exposed = request->is_exposed || mkv_endpoint_expose(lane->endpoint, request->id);
+    send->is_remote = request->is_exposed;
+    if (send->has_place && !send->is_remote) {
+        mkv_rdma_place_give(lane->port, &send->place, false);
+        send->has_place = false;
+    }
+    return send->is_remote;
+}
+
 static void take_ready(struct mkv_connection *connection, struct mkv_request *request,
                        const struct mkv_native_ready *ready) {
     const bool moves =
@@ -72,6 +96,9 @@ static void take_ready(struct mkv_connection *connection, struct mkv_request *re
     request->ready_count++;
     send->payload_offset = ready->offset;
     send->payload_bytes = ready->bytes;
+    /* That of a whole block went ahead with its PUT. */
+    send->is_rooted = ready->bytes < item->data_bytes &&
+                      (connection->greeting.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0;
     uint64_t window_offset = 0;
     bool in_window = false;
     const uint8_t *payload = NULL; /* it comes from the call's source */
@@ -85,23 +112,25 @@ static void take_ready(struct mkv_connection *connection, struct mkv_request *re
         request->uses_window = true;
         send->payload = NULL;
         send->payload_bytes = 0;
+    } else if (is_read_remote(connection, request, send, payload, ready->bytes)) {
+        send->payload_bytes = 0;
     }
     const struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
                                              .request_id = request->id,
                                              .body_bytes = MKV_NATIVE_DATA_BYTES,
-                                             .flags = in_window ? MKV_NATIVE_FLAG_WINDOW : 0,
+                                             .flags = in_window         ? MKV_NATIVE_FLAG_WINDOW
+                                                      : send->is_remote ? MKV_NATIVE_FLAG_REMOTE
+                                                                        : 0,
                                              .payload_bytes = send->payload_bytes};
     send->data = (struct mkv_native_data){.item = ready->item,
                                           .offset = ready->offset,
                                           .length = item->data_bytes,
                                           .bytes = ready->bytes,
-                                          .window_offset = window_offset};
+                                          .window_offset = window_offset,
+                                          .remote = send->place.remote};
     mkv_native_header_encode(&header, send->data_head);
     mkv_native_data_encode(&send->data, send->data_head + MKV_NATIVE_HEADER_BYTES);
-    /* That of a whole block went ahead with its PUT. */
-    send->is_rooted = ready->bytes < item->data_bytes &&
-                      (connection->greeting.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0;
-    if (send->is_rooted && payload != NULL) {
+    if (send->is_rooted && payload != NULL && (send->has_place || !send->is_remote)) {
         mkv_send_root(send, payload);
     }
     send->head = send->data_head;
@@ -125,23 +154,73 @@ static void data_hash(struct mkv_receive *receive) {
     }
 }
 
+/* Says of a slot that this side is done with it; of the last no more than the answer does. */
+static void slot_done(struct mkv_connection *connection, struct mkv_request *request,
+                      bool is_last) {
+    request->slot_count++;
+    if (!is_last && !mkv_send_taken(request)) {
+        mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory to take more of a value");
+    }
+}
+
+/* Hands what has come to the call's target. Of a value up to one block it sees nothing before all
+ * of it is there. False: the connection was given up. */
+static bool to_target(struct mkv_connection *connection, struct mkv_call *call,
+                      const struct mkv_part *part) {
+    const struct mkv_receive *receive = &connection->receive;
+    const struct mkv_native_data *data = &receive->data;
+    const uint8_t *bytes = receive->target;
+    uint64_t offset = data->offset;
+    uint64_t byte_count = data->bytes;
+    if (receive->is_in_slot && data->length <= connection->greeting.limits.block_bytes_max) {
+        if (!mkv_call_stage_reserve(call, (size_t)data->length)) {
+            mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a block of %llu bytes",
+                                (unsigned long long)data->length);
+            return false;
+        }
+        memcpy(call->stage + data->offset, bytes, (size_t)byte_count);
+        if (part->received_bytes < data->length) {
+            return true;
+        }
+        bytes = call->stage;
+        offset = 0;
+        byte_count = data->length;
+    }
+    if (!mkv_call_target(call, offset, data->length, bytes, (size_t)byte_count)) {
+        mkv_connection_fail(connection, MEMKV_CALLBACK, "the value was not taken whole");
+        return false;
+    }
+    return true;
+}
+
 static void data_done(struct mkv_connection *connection) {
     struct mkv_receive *receive = &connection->receive;
     receive->state = MKV_RECEIVING_HEADER;
     if (receive->request == NULL) {
         return;
     }
-    struct mkv_call *call = receive->request->share->call;
+    struct mkv_request *request = receive->request;
+    struct mkv_call *call = request->share->call;
     struct mkv_part *part = receive->part;
+    struct memkv_item *item = &call->items[part->item];
+    const uint64_t behind_bytes = receive->data.length - item->offset;
+    const uint64_t received_bytes = part->received_bytes;
     part->received_bytes += receive->data.bytes;
     if (receive->is_rooted) {
         const struct mkv_root root = mkv_root_of_sums((uint32_t)receive->data.bytes, receive->sums);
         part->is_corrupt = part->is_corrupt || !mkv_root_equal(root, receive->data.root);
     }
-    if (call->target != NULL && !part->is_corrupt &&
-        !mkv_call_target(call, receive->data.offset, receive->data.length,
-                         (size_t)receive->data.bytes)) {
-        mkv_connection_fail(connection, MEMKV_CALLBACK, "the value was not taken whole");
+    if (call->target != NULL && !part->is_corrupt && !to_target(connection, call, part)) {
+        return;
+    }
+    if (receive->is_in_slot) {
+        if (call->target == NULL) {
+            memcpy((uint8_t *)item->buffer + received_bytes, receive->target,
+                   (size_t)receive->data.bytes);
+        }
+        const uint64_t ask_bytes = part->ask_bytes > 0 ? part->ask_bytes : behind_bytes;
+        slot_done(connection, request,
+                  part->received_bytes >= mkv_min_u64(ask_bytes, behind_bytes));
     }
 }
 
@@ -163,8 +242,19 @@ static void drop_data(struct mkv_receive *receive) {
     receive->target = NULL;
     receive->done_bytes = 0;
     receive->is_rooted = false;
+    receive->is_in_slot = false;
     receive->state =
         receive->header.payload_bytes > 0 ? MKV_RECEIVING_PAYLOAD : MKV_RECEIVING_HEADER;
+}
+
+static bool has_slots(const struct mkv_request *request) {
+    return request->place_count == 1 && request->places[0].remote.slots > 0;
+}
+
+/* Where the next DATA of a GET into slots is. */
+static uint8_t *slot_of(const struct mkv_request *request) {
+    const struct mkv_rdma_place *place = &request->places[0];
+    return place->bounce + request->slot_count % place->remote.slots * MKV_NATIVE_SLOT_BYTES;
 }
 
 /* The server has written the bytes of DATA, by RDMA, before it sent this. */
@@ -174,8 +264,12 @@ static void take_remote_data(struct mkv_connection *connection, struct mkv_reque
         fail_protocol(connection, "DATA by RDMA for a request that names no memory");
         return;
     }
+    if (receive->data.remote.address != 0 || receive->data.remote.key != 0) {
+        fail_protocol(connection, "DATA by RDMA that names memory of the server");
+        return;
+    }
     const struct mkv_rdma_place *place = &request->places[receive->data.item];
-    if (place->kind == MKV_RDMA_BOUNCED) {
+    if (!receive->is_in_slot && place->kind == MKV_RDMA_BOUNCED) {
         memcpy(receive->target, place->bounce + receive->part->received_bytes,
                (size_t)receive->data.bytes);
     }
@@ -189,8 +283,12 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
         fail_protocol(connection, "DATA for what was not asked for");
         return;
     }
+    const bool is_remote = (receive->header.flags & MKV_NATIVE_FLAG_REMOTE) != 0;
     if (request->share == NULL) {
         drop_data(receive);
+        if (is_remote && has_slots(request)) {
+            slot_done(connection, request, false);
+        }
         return;
     }
     struct mkv_part *part = &request->parts[data->item];
@@ -209,11 +307,21 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
         fail_protocol(connection, "DATA of one value that changes its length");
         return;
     }
+    /* All of a value comes by way of the slots, or nothing does. */
+    const bool is_in_slot = is_remote && has_slots(request);
+    if ((is_in_slot && data->bytes > MKV_NATIVE_SLOT_BYTES) ||
+        (part->received_bytes > 0 && is_in_slot != (request->slot_count > 0))) {
+        fail_protocol(connection, "DATA by RDMA elsewhere than in the slots that a GET names");
+        return;
+    }
     part->value_bytes = data->length;
     receive->request = request;
     receive->part = part;
     receive->target = NULL;
-    if (call->target != NULL) {
+    receive->is_in_slot = is_in_slot;
+    if (is_in_slot) {
+        receive->target = slot_of(request);
+    } else if (call->target != NULL) {
         if (!mkv_call_stage_reserve(call, (size_t)data->bytes)) {
             mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a block of %llu bytes",
                                 (unsigned long long)data->bytes);
@@ -231,7 +339,7 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
         (connection->greeting.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0;
     receive->is_rooted = receive->target != NULL && (is_whole || is_part_rooted);
     receive->state = MKV_RECEIVING_PAYLOAD;
-    if ((receive->header.flags & MKV_NATIVE_FLAG_REMOTE) != 0) {
+    if (is_remote) {
         take_remote_data(connection, request);
         return;
     }
@@ -279,7 +387,8 @@ static bool finish_get(struct mkv_connection *connection, struct mkv_call *call,
                       "discarded: check the network and memory of both machines");
     } else if (call->target == NULL && wanted_bytes > item->capacity) {
         *status = MEMKV_TOO_SMALL;
-    } else if (call->target != NULL && result->length == 0 && !mkv_call_target(call, 0, 0, 0)) {
+    } else if (call->target != NULL && result->length == 0 &&
+               !mkv_call_target(call, 0, 0, call->stage, 0)) {
         mkv_connection_fail(connection, MEMKV_CALLBACK, "the value was not taken whole");
         return false;
     }
@@ -497,6 +606,17 @@ static void take_frame(struct mkv_connection *connection) {
         return;
     }
     enum mkv_native_error problem = MKV_NATIVE_BAD_OP; /* a request, which no server sends */
+    if (receive->header.op == MKV_NATIVE_TAKEN) {
+        uint64_t count = 0;
+        problem = mkv_native_taken_decode(body, &count);
+        if (problem == MKV_NATIVE_OK && !mkv_send_take_back(connection, count)) {
+            fail_protocol(connection, "TAKEN of more than was sent");
+            return;
+        }
+        if (problem == MKV_NATIVE_OK) {
+            return;
+        }
+    }
     if (receive->header.op == MKV_NATIVE_READY) {
         struct mkv_native_ready ready;
         problem = mkv_native_ready_decode(body, &ready);

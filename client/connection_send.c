@@ -2,6 +2,8 @@
 /*
  * What is to be sent over a connection, in the order in which it was decided: a request's frame, or
  * the DATA that a READY asked for.
+ *
+ *   DATA by RDMA:   sends (waits for a stage, is filled) ──▶ untaken ──TAKEN──▶ its place is free
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +25,58 @@ struct mkv_send *mkv_send_new(struct mkv_request *request) {
 }
 
 void mkv_send_free(struct mkv_send *send) {
-    if (send->is_data) {
+    if (send->has_place) {
+        mkv_rdma_place_give(send->port, &send->place, false);
+    }
+    if (send->is_data || send->is_taken) {
         free(send);
     }
+}
+
+bool mkv_send_taken(struct mkv_request *request) {
+    struct mkv_connection *connection = request->connection;
+    struct mkv_send *send = TAILQ_LAST(&connection->sends, mkv_send_list);
+    const struct mkv_native_header header = {
+        .op = MKV_NATIVE_TAKEN, .request_id = request->id, .body_bytes = MKV_NATIVE_TAKEN_BYTES};
+    if (connection->is_send_broken) {
+        return true;
+    }
+    /* The last count says it all, if it has not begun to leave. */
+    if (send == NULL || !send->is_taken || send->data.offset != request->id || send->is_held ||
+        send->done_bytes > 0) {
+        send = calloc(1, sizeof *send);
+        if (send == NULL) {
+            return false;
+        }
+        send->is_taken = true;
+        send->data.offset = request->id;
+        send->head = send->data_head;
+        send->head_bytes = MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TAKEN_BYTES;
+        mkv_native_header_encode(&header, send->data_head);
+        mkv_connection_append(connection, send);
+    }
+    mkv_native_taken_encode(request->slot_count, send->data_head + MKV_NATIVE_HEADER_BYTES);
+    return true;
+}
+
+bool mkv_send_take_back(struct mkv_connection *connection, uint64_t count) {
+    struct mkv_metrics *metrics = connection->remote->client->metrics;
+    while (connection->taken_count < count) {
+        struct mkv_send *send = TAILQ_FIRST(&connection->untaken);
+        if (send == NULL) {
+            return false;
+        }
+        struct mkv_request *request = send->request;
+        TAILQ_REMOVE(&connection->untaken, send, link);
+        connection->taken_count++;
+        request->ready_count--;
+        if (metrics != NULL) {
+            mkv_metrics_rdma_moved(metrics, send->place.kind, send->data.bytes);
+        }
+        mkv_send_free(send);
+        mkv_request_release(request);
+    }
+    return true;
 }
 
 void mkv_send_root(struct mkv_send *send, const uint8_t *payload) {
@@ -73,13 +124,48 @@ static void iovec_append(struct iovec *iovecs, size_t *iovec_count, const uint8_
     iovecs[(*iovec_count)++] = (struct iovec){.iov_base = base.taken, .iov_len = byte_count};
 }
 
-/* Lists what can be sent now, in order. 0: the source failed. */
-static size_t gather(struct mkv_connection *connection, struct iovec *iovecs) {
+enum staged {
+    STAGED = 1,
+    STAGED_LATER, /* all stages are being read */
+    STAGED_NOT,   /* the source failed */
+};
+
+/* Puts what the server is to read where it can. */
+static enum staged remote_fill(struct mkv_send *send) {
+    struct mkv_call *call = send->request->share->call;
+    const size_t byte_count = (size_t)send->data.bytes;
+    if (!mkv_rdma_stage_take(send->port, byte_count, &send->place)) {
+        return STAGED_LATER;
+    }
+    send->has_place = true;
+    if (send->payload != NULL) {
+        memcpy(send->place.bounce, send->payload, byte_count);
+    } else if (!mkv_call_source_to(call, send->payload_offset, send->place.bounce, byte_count)) {
+        return STAGED_NOT;
+    }
+    send->data.remote = send->place.remote;
+    mkv_send_root(send, send->place.bounce);
+    return STAGED;
+}
+
+/* Lists what can be sent now, in order. `is_failed`: the source failed. */
+static size_t gather(struct mkv_connection *connection, struct iovec *iovecs, bool *is_failed) {
     size_t iovec_count = 0;
+    bool has_filled = false;
     struct mkv_send *send;
+    *is_failed = false;
     TAILQ_FOREACH(send, &connection->sends, link) {
         if (iovec_count + 2 > MKV_TRANSPORT_IOVECS_MAX) {
             break;
+        }
+        if (send->is_remote && !send->has_place) {
+            /* One at a time, so that the server reads it while the next one is filled. */
+            const enum staged staged = has_filled ? STAGED_LATER : remote_fill(send);
+            *is_failed = staged == STAGED_NOT;
+            if (staged != STAGED) {
+                break;
+            }
+            has_filled = true;
         }
         if (send->is_rooted && !send->has_root) {
             /* Only the first can be staged; the others wait until they are it. */
@@ -89,7 +175,8 @@ static size_t gather(struct mkv_connection *connection, struct iovec *iovecs) {
             }
             const uint8_t *staged = stage_fill(send, 0, &staged_bytes);
             if (staged == NULL) {
-                return 0;
+                *is_failed = true;
+                break;
             }
             MKV_ASSERT(staged_bytes == send->payload_bytes);
             mkv_send_root(send, staged);
@@ -113,7 +200,8 @@ static size_t gather(struct mkv_connection *connection, struct iovec *iovecs) {
             size_t staged_bytes = 0;
             const uint8_t *staged = stage_fill(send, payload_done, &staged_bytes);
             if (staged == NULL) {
-                return 0;
+                *is_failed = true;
+                break;
             }
             iovec_append(iovecs, &iovec_count, staged, staged_bytes);
         }
@@ -161,6 +249,10 @@ static void advance(struct mkv_connection *connection, uint64_t sent_bytes) {
             return;
         }
         TAILQ_REMOVE(&connection->sends, send, link);
+        if (send->is_remote) {
+            TAILQ_INSERT_TAIL(&connection->untaken, send, link);
+            continue;
+        }
         if (request != NULL && send->is_data) {
             request->ready_count--;
         } else if (request != NULL) {
@@ -188,10 +280,14 @@ enum mkv_progress mkv_connection_send_some(struct mkv_connection *connection) {
     if (TAILQ_EMPTY(&connection->sends) || !connection->is_writable) {
         return MKV_PROGRESS_BLOCKED;
     }
-    const size_t iovec_count = gather(connection, iovecs);
-    if (iovec_count == 0) {
+    bool is_failed = false;
+    const size_t iovec_count = gather(connection, iovecs, &is_failed);
+    if (is_failed) {
         mkv_connection_fail(connection, MEMKV_CALLBACK, "the value was not supplied whole");
         return MKV_PROGRESS_MOVED;
+    }
+    if (iovec_count == 0) {
+        return MKV_PROGRESS_BLOCKED; /* until the server has read a stage */
     }
     size_t byte_count = 0;
     switch (transport->ops->send(transport, iovecs, iovec_count, &byte_count)) {

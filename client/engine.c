@@ -20,6 +20,8 @@
 #define WAIT_MS_MAX 60000u
 /* Rounds of one memkv_poll: what is left then is done by the next. */
 #define POLL_ROUNDS_MAX 16u
+/* While bytes move over lanes, which are polled, other descriptors are looked at this often. */
+#define LOOK_NS 1000000u
 
 uint64_t mkv_client_now_ns(void) {
     struct timespec now;
@@ -122,6 +124,13 @@ static void wait_events(struct memkv_client *client, uint64_t due_ns, uint64_t n
     if (client->rdma != NULL && due_ns > now_ns &&
         mkv_rdma_rest(client->rdma, !TAILQ_EMPTY(&client->running), &due_ns)) {
         due_ns = 0; /* something has come meanwhile */
+        now_ns = mkv_client_now_ns();
+    }
+    if (due_ns <= now_ns && client->rdma != NULL && client->rdma->port_count > 0) {
+        if (now_ns - mkv_min_u64(client->look_ns, now_ns) < LOOK_NS) {
+            return;
+        }
+        client->look_ns = now_ns;
     }
     if (due_ns > now_ns) {
         /* Rounded up, so that the last round does not spin. */

@@ -180,8 +180,13 @@ struct mkv_send {
     TAILQ_ENTRY(mkv_send) link;
     struct mkv_request *request; /* NULL: of the greeting */
     bool is_data;                /* else a frame of the library's own memory */
+    bool is_taken;               /* it is TAKEN */
     bool is_rooted;              /* DATA whose head has the payload's root ... */
     bool has_root;               /* ... and has it already */
+    bool is_remote;              /* DATA whose payload the server reads ... */
+    bool has_place;              /* ... from there, until it has said TAKEN */
+    struct mkv_rdma_place place;
+    struct mkv_rdma_port *port; /* of the place */
     const uint8_t *head;
     size_t head_bytes;
     const uint8_t *payload; /* NULL with payload bytes: comes from the call's source */
@@ -210,7 +215,9 @@ struct mkv_request {
     uint32_t place_count;          /* of `places`: 0, or one for each part */
     struct mkv_rdma_place *places; /* where the server finds the parts' memory; NULL: nowhere */
     struct mkv_rdma_port *port;    /* of the places */
-    uint32_t ready_count;          /* READY whose DATA has not been sent */
+    bool is_exposed;               /* the server reads memory that DATA named */
+    uint64_t slot_count;           /* GET into slots: DATA that have come there */
+    uint32_t ready_count;          /* READY whose DATA has not been sent, or is still read */
     struct mkv_send send;
     size_t frame_bytes;
     uint8_t frame[]; /* header, body, inline payload */
@@ -237,6 +244,7 @@ struct mkv_receive {
     bool is_rooted; /* a whole block, or a part with a root of its own: it is compared */
     uint32_t sum_count;
     uint64_t sums[MKV_CHUNKS_MAX];
+    bool is_in_slot; /* `target` is one of the request's slots */
 };
 
 enum mkv_connection_state {
@@ -296,7 +304,9 @@ struct mkv_connection {
     uint32_t requests_used;
     uint32_t requests_live; /* whose call is not over */
     struct mkv_send_list sends;
-    bool is_send_broken; /* the server takes nothing more; what it sent may say why */
+    struct mkv_send_list untaken; /* DATA that were sent, and that the server reads */
+    uint64_t taken_count;         /* that it has read, of this lane */
+    bool is_send_broken;          /* the server takes nothing more; what it sent may say why */
     struct mkv_receive receive;
     /* Bytes that were received and not yet taken: input[input_begin .. input_end). */
     size_t input_begin;
@@ -345,7 +355,7 @@ struct mkv_buffer {
     uint64_t byte_count;
     struct mkv_buffer_region {
         struct mkv_verbs_region *region; /* NULL: not registered there, or not yet */
-        bool is_refused;
+        uint64_t refused_ns;             /* when the device last refused it; 0: never */
     } regions[MKV_RDMA_PORTS_MAX];
 };
 LIST_HEAD(mkv_buffer_list, mkv_buffer);
@@ -390,6 +400,7 @@ struct memkv_client {
     bool is_awake; /* `wake` is readable */
     bool has_more; /* the last round that did not wait left something to do */
     uint64_t timer_ns;
+    uint64_t look_ns; /* when its events were last looked at without waiting, beside lanes */
     uint32_t serial_last;
     uint64_t random;
     struct mkv_metrics *metrics;    /* NULL: nothing is counted */
@@ -423,8 +434,8 @@ enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key
 void mkv_buffers_close(struct memkv_client *client);
 
 /* rdma_memory.c */
-/* Registers a buffer at a port, once. False: the device refuses; *problem says why, the first time.
- */
+/* Registers a buffer at a port, where it is not. False: the device refuses, or has within the last
+ * second; *problem says why when it was asked. */
 bool mkv_buffer_prepare(struct mkv_buffer *buffer, struct mkv_rdma_port *port, char *problem);
 /* Ends its registration there, if there is one. */
 void mkv_buffer_release(struct mkv_buffer *buffer, uint32_t place);
@@ -499,15 +510,20 @@ void mkv_call_settle(struct mkv_call *call);
 void mkv_call_cut(struct mkv_call *call, enum memkv_status status);
 /* Callers' functions; false: they failed. Their time does not count. */
 bool mkv_call_source(struct mkv_call *call, uint64_t offset, size_t byte_count);
+/* The same to memory that is not the stage. */
+bool mkv_call_source_to(struct mkv_call *call, uint64_t offset, void *bytes, size_t byte_count);
 bool mkv_call_target(struct mkv_call *call, uint64_t offset, uint64_t value_bytes,
-                     size_t byte_count);
+                     const void *bytes, size_t byte_count);
 /* Makes `stage` at least as large. False: no memory. */
 bool mkv_call_stage_reserve(struct mkv_call *call, size_t byte_count);
 
-/* ---- request.c ------------------------------------------------------------------------------ */
+/* ---- item.c --------------------------------------------------------------------------------- */
 
 /* What is wrong with an item, whatever the server: noted, and false. */
 bool mkv_item_is_sound(struct mkv_call *call, uint32_t index);
+
+/* ---- request.c ------------------------------------------------------------------------------ */
+
 /* Has requests to make. */
 bool mkv_share_is_open(const struct mkv_share *share);
 /* Puts the parts that have no request into an order by the server's limits; those that cannot be
@@ -645,6 +661,10 @@ void mkv_connection_append(struct mkv_connection *connection, struct mkv_send *s
 /* One that can be freed by mkv_send_free; NULL: no memory. */
 struct mkv_send *mkv_send_new(struct mkv_request *request);
 void mkv_send_free(struct mkv_send *send);
+/* Says TAKEN of all DATA of a GET into slots that have come. False: no memory. */
+bool mkv_send_taken(struct mkv_request *request);
+/* The server has said how many DATA it has read. False: there were not so many. */
+bool mkv_send_take_back(struct mkv_connection *connection, uint64_t count);
 /* Puts the root of the payload, which is at `payload` whole, into the head of DATA. */
 void mkv_send_root(struct mkv_send *send, const uint8_t *payload);
 enum mkv_progress mkv_connection_send_some(struct mkv_connection *connection);

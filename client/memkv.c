@@ -71,7 +71,7 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
         (settings->transport == MKV_TRANSPORT_WISH_AUTO && !settings->has_tls &&
          mkv_verbs_is_built())) {
         client->rdma = mkv_rdma_new(client, settings->transport == MKV_TRANSPORT_WISH_RDMA,
-                                    settings->rdma_devices);
+                                    settings->rdma_devices, settings->rdma_poll_us * 1000ull);
         if (client->rdma == NULL) {
             return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client");
         }

@@ -517,7 +517,7 @@ typedef int (*memkv_write_fn)(void *context, uint64_t offset, uint64_t value_byt
                               const void *data, size_t byte_count);
 
 /* memkv_put of `length` bytes that `source` supplies. `options` may be NULL. Uses memory for one
- * block at most. */
+ * block at most, by RDMA for two, which stay with the client. */
 enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
                                    uint64_t length, const struct memkv_put_options *options,
                                    memkv_read_fn source, void *context, struct memkv_error *error);

@@ -11,12 +11,11 @@
 
 /* A host that had no device a moment ago is not looked through again at once. */
 #define ABSENT_NS 1000000000ull
-/* Polling of one wait, at most; a wait that took longer is worth no polling. */
-#define SPIN_NS_MAX 50000u
-#define SPIN_NS_MIN 2000u
 /* For the last lanes, when the client ends. */
 #define END_NS_MAX 2000000000ull
 #define END_WAIT_MS 10
+/* How often an idle port is looked at. */
+#define QUIET_NS 60000000000ull
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
@@ -45,13 +44,15 @@ const char *mkv_rdma_devices_problem(const char *devices) {
     return count <= MKV_RDMA_DEVICES_MAX ? NULL : "at most 8 RDMA devices";
 }
 
-struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices) {
+struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices,
+                              uint64_t poll_ns) {
     struct mkv_rdma *rdma = calloc(1, sizeof *rdma);
     if (rdma == NULL) {
         return NULL;
     }
     rdma->client = client;
     rdma->is_required = is_required;
+    mkv_spin_init(&rdma->spin, poll_ns);
     size_t byte_count = 0;
     const char *next = devices[0] != '\0' ? devices : NULL;
     for (const char *name; (name = name_next(&next, &byte_count)) != NULL;) {
@@ -74,13 +75,30 @@ static void port_close(struct mkv_rdma_port *port) {
     port->rdma->port_count--;
 }
 
-/* Opens a port in a free place. NULL: *problem says why not. */
+/* A place for a port: one that is free, else that of the port which has had no lane for longest,
+ * which is closed. MKV_RDMA_PORTS_MAX: all have lanes. */
+static uint32_t place_make(struct mkv_rdma *rdma) {
+    uint32_t idle = MKV_RDMA_PORTS_MAX;
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        const struct mkv_rdma_port *port = &rdma->ports[place];
+        if (port->verbs == NULL) {
+            return place;
+        }
+        if (port->lane_count == 0 && port->place_count == 0 &&
+            (idle == MKV_RDMA_PORTS_MAX || port->idle_ns < rdma->ports[idle].idle_ns)) {
+            idle = place;
+        }
+    }
+    if (idle < MKV_RDMA_PORTS_MAX) {
+        port_close(&rdma->ports[idle]);
+    }
+    return idle;
+}
+
+/* NULL: *problem says why not. */
 static struct mkv_rdma_port *port_open(struct mkv_rdma *rdma, const char *device,
                                        const char *address, char *problem) {
-    uint32_t place = 0;
-    while (place < MKV_RDMA_PORTS_MAX && rdma->ports[place].verbs != NULL) {
-        place++;
-    }
+    const uint32_t place = place_make(rdma);
     if (place == MKV_RDMA_PORTS_MAX) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "%u RDMA ports are in use already",
                  MKV_RDMA_PORTS_MAX);
@@ -99,7 +117,8 @@ static struct mkv_rdma_port *port_open(struct mkv_rdma *rdma, const char *device
     if (!mkv_verbs_open(&options, &verbs, problem)) {
         return NULL;
     }
-    *port = (struct mkv_rdma_port){.rdma = rdma, .verbs = verbs, .place = place};
+    *port = (struct mkv_rdma_port){
+        .rdma = rdma, .verbs = verbs, .place = place, .idle_ns = mkv_client_now_ns()};
     snprintf(port->device, sizeof port->device, "%s", device);
     snprintf(port->address, sizeof port->address, "%s", address);
     LIST_INIT(&port->lanes);
@@ -277,6 +296,7 @@ static void lane_free(struct mkv_rdma_lane *lane) {
     mkv_endpoint_destroy(lane->endpoint);
     LIST_REMOVE(lane, link);
     lane->port->lane_count--;
+    lane->port->idle_ns = mkv_client_now_ns();
     free(lane);
 }
 
@@ -310,20 +330,6 @@ static void reap(struct mkv_rdma_port *port) {
 
 /* ---- polling and waiting -------------------------------------------------------------------- */
 
-/* How long something was waited for says how long polling for the next is worth it. */
-static void has_come(struct mkv_rdma *rdma, uint64_t now_ns) {
-    if (rdma->rest_ns == 0) {
-        return;
-    }
-    const uint64_t waited_ns = now_ns - mkv_min_u64(rdma->rest_ns, now_ns);
-    rdma->rest_ns = 0;
-    if (waited_ns <= SPIN_NS_MAX) {
-        rdma->spin_ns = mkv_min_u64(mkv_max_u64(2 * waited_ns, SPIN_NS_MIN), SPIN_NS_MAX);
-    } else {
-        rdma->spin_ns = rdma->spin_ns / 2 >= SPIN_NS_MIN ? rdma->spin_ns / 2 : 0;
-    }
-}
-
 uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
     uint32_t count = 0;
     for (uint32_t place = 0; rdma->port_count > 0 && place < MKV_RDMA_PORTS_MAX; place++) {
@@ -334,9 +340,23 @@ uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
         }
     }
     if (count > 0) {
-        has_come(rdma, now_ns);
+        mkv_spin_came(&rdma->spin, now_ns);
     }
     return count;
+}
+
+/* When a port is to be polled at the latest. Where nothing is under way it is for what its device
+ * does not tell, and the next call finds that as well: whoever waits at a descriptor is not to be
+ * woken again and again for it. */
+static uint64_t port_due_ns(const struct mkv_rdma_port *port, bool is_busy) {
+    const uint64_t due_ns = mkv_verbs_timer_ns(port->verbs);
+    const uint64_t now_ns = mkv_client_now_ns();
+    const struct mkv_rdma_lane *lane;
+    bool is_quiet = !is_busy && port->draining_count == 0 && port->place_count == 0;
+    LIST_FOREACH(lane, &port->lanes, link) {
+        is_quiet = is_quiet && lane->is_open && !lane->is_broken;
+    }
+    return is_quiet && due_ns > now_ns ? mkv_max_u64(due_ns, now_ns + QUIET_NS) : due_ns;
 }
 
 bool mkv_rdma_arm(struct mkv_rdma *rdma, uint64_t *due_ns) {
@@ -352,9 +372,10 @@ bool mkv_rdma_arm(struct mkv_rdma *rdma, uint64_t *due_ns) {
     if (mkv_rdma_poll(rdma, mkv_client_now_ns()) > 0) {
         return true;
     }
+    const bool is_busy = !TAILQ_EMPTY(&rdma->client->running) || rdma->candidate_count > 0;
     for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
         if (rdma->ports[place].verbs != NULL) {
-            *due_ns = mkv_min_u64(*due_ns, mkv_verbs_timer_ns(rdma->ports[place].verbs));
+            *due_ns = mkv_min_u64(*due_ns, port_due_ns(&rdma->ports[place], is_busy));
         }
     }
     return false;
@@ -364,10 +385,13 @@ bool mkv_rdma_rest(struct mkv_rdma *rdma, bool is_busy, uint64_t *due_ns) {
     if (rdma->port_count == 0) {
         return false;
     }
+    if (!is_busy) {
+        mkv_spin_restart(&rdma->spin);
+        return mkv_rdma_arm(rdma, due_ns);
+    }
     uint64_t now_ns = mkv_client_now_ns();
-    const uint64_t end_ns = mkv_min_u64(now_ns + rdma->spin_ns, *due_ns);
-    rdma->rest_ns = is_busy ? now_ns : 0;
-    while (is_busy && now_ns < end_ns) {
+    const uint64_t end_ns = mkv_min_u64(mkv_spin_end_ns(&rdma->spin, now_ns), *due_ns);
+    while (now_ns < end_ns) {
         if (mkv_rdma_poll(rdma, now_ns) > 0) {
             return true;
         }
@@ -391,18 +415,22 @@ void mkv_rdma_free(struct mkv_rdma *rdma) {
             }
         }
     }
+    bool is_left = false;
     for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
         struct mkv_rdma_port *port = &rdma->ports[place];
         if (port->verbs != NULL && port->lane_count > 0) {
-            /* The device does not say that it is done with its buffers: they stay its own, and the
-             * lanes' callbacks find what they have always found. */
-            return;
+            fprintf(stderr,
+                    "memkv: RDMA device %s does not let go of %u connection%s: their memory stays "
+                    "its own until the process ends; see dmesg\n",
+                    mkv_verbs_facts(port->verbs)->device, port->lane_count,
+                    port->lane_count == 1 ? "" : "s");
+            is_left = true;
+        } else if (port->verbs != NULL) {
+            port_close(port);
         }
     }
-    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
-        if (rdma->ports[place].verbs != NULL) {
-            port_close(&rdma->ports[place]);
-        }
+    /* What such a device has not said that it is done with stays where it is. */
+    if (!is_left) {
+        free(rdma);
     }
-    free(rdma);
 }

@@ -7,10 +7,12 @@
  *                │
  *                ├──▶ memory that the caller has registered            until it unregisters it
  *                ├──▶ memory that a call named, kept registered        LRU, bounded
- *                └──▶ bounce buffers                                   where neither can be
+ *                ├──▶ bounce buffers                                   where neither can be
+ *                └──▶ stages                                           pieces of large puts
  *
  * A port is opened when the first connection asks for a lane there, and again after its device has
- * failed. All that is told of it comes from mkv_rdma_poll.
+ * failed; it is closed when there are as many as there may be, and another one is asked for. All
+ * that is told of it comes from mkv_rdma_poll.
  *
  * Invariants
  *  I1  A lane that has been connected is let go of when it is drained, and not before: what the
@@ -33,6 +35,7 @@
 #include "client/memkv.h"
 #include "verbs/endpoint.h"
 #include "wire/native.h"
+#include "wire/spin.h"
 
 /* Devices that a client may be told to use. */
 #define MKV_RDMA_DEVICES_MAX 8u
@@ -55,6 +58,13 @@ _Static_assert(MKV_RDMA_PROBLEM_BYTES >= MKV_VERBS_PROBLEM_BYTES, "a port's prob
 #define MKV_RDMA_BOUNCE_BYTES_MIN (1024u * 1024u)
 #define MKV_RDMA_BOUNCE_STEP_BYTES (64u * 1024u)
 #define MKV_RDMA_BOUNCE_STEPS (MKV_RDMA_BOUNCE_BYTES / MKV_RDMA_BOUNCE_STEP_BYTES)
+/* Of a GET whose bytes come by way of slots that the server fills in turn: half of the bounce
+ * buffers, or what there is of that. */
+#define MKV_RDMA_SLOTS 8u
+_Static_assert(MKV_RDMA_SLOTS *MKV_NATIVE_SLOT_BYTES <= MKV_RDMA_BOUNCE_BYTES / 2, "see above");
+/* Pieces of values above one block, of one port, that are not in registered memory: the next one is
+ * filled while the server reads one. */
+#define MKV_RDMA_STAGES 2u
 
 struct mkv_connection;
 struct mkv_rdma_port;
@@ -99,19 +109,28 @@ struct mkv_rdma_range {
 };
 TAILQ_HEAD(mkv_rdma_range_list, mkv_rdma_range);
 
+/* Memory of the library for one piece. */
+struct mkv_rdma_stage {
+    uint8_t *memory; /* NULL: there is none yet */
+    uint64_t bytes;
+    struct mkv_verbs_region *region;
+    bool is_used;
+};
+
 struct mkv_rdma_memory {
     struct mkv_rdma_range_list ranges;
     struct mkv_rdma_range_list dropped;
     uint32_t range_count; /* of both */
     uint64_t range_bytes;
-    uint64_t refused_ns;    /* when the device last refused to register; 0: never */
-    uint64_t distrust_ns;   /* until when nothing is kept registered: what was, was stale ... */
-    uint32_t stale_count;   /* ... so often */
-    uint8_t *bounce;        /* NULL: not yet, or there is none */
-    uint64_t bounce_bytes;  /* of it */
-    bool is_bounce_refused; /* there will be none */
+    uint64_t refused_ns;        /* when the device last refused to register; 0: never */
+    uint64_t distrust_ns;       /* until when nothing is kept registered: what was, was stale ... */
+    uint32_t stale_count;       /* ... so often */
+    uint8_t *bounce;            /* NULL: there is none yet */
+    uint64_t bounce_bytes;      /* of it */
+    uint64_t bounce_refused_ns; /* when there was none to be had; 0: never */
     struct mkv_verbs_region *bounce_region;
     uint64_t bounce_used[MKV_RDMA_BOUNCE_STEPS / 64u]; /* a bit for each step */
+    struct mkv_rdma_stage stages[MKV_RDMA_STAGES];
 };
 
 /* Where the server finds the memory of an item. */
@@ -121,6 +140,7 @@ struct mkv_rdma_place {
     struct mkv_rdma_range *range; /* CACHED */
     uint8_t *bounce;              /* BOUNCED: where the bytes are instead ... */
     uint64_t bounce_bytes;        /* ... and how many */
+    struct mkv_rdma_stage *stage; /* BOUNCED: they are in this one; NULL: in bounce buffers */
 };
 
 /* ---- ports ---------------------------------------------------------------------------------- */
@@ -135,6 +155,7 @@ struct mkv_rdma_port {
     uint32_t lane_count;
     uint32_t draining_count; /* of them without a connection */
     uint32_t place_count;    /* of requests */
+    uint64_t idle_ns;        /* since when it has no lane, where it has none */
     struct mkv_rdma_memory memory;
 };
 
@@ -154,16 +175,16 @@ struct mkv_rdma {
     /* A host without a device is not looked through for each connection. */
     uint64_t absent_until_ns;
     char absent_problem[MKV_VERBS_PROBLEM_BYTES];
-    /* How long completions are polled for before they are waited for (mkv_rdma_rest). */
-    uint64_t spin_ns;
-    uint64_t rest_ns; /* since when nothing has come; 0: it has */
+    struct mkv_spin spin; /* before it is waited for (mkv_rdma_rest) */
 };
 
-/* What a client with these settings has. `devices`: names with commas between, "": any. NULL: there
- * is no memory. */
-struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices);
+/* What a client with these settings has. `devices`: names with commas between, "": any; `poll_ns`:
+ * so long answers are polled for at most, before they are waited for. NULL: there is no memory. */
+struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices,
+                              uint64_t poll_ns);
 /* When no connection has a lane and no request a place. Waits until the last lanes are drained, for
- * a bounded time. NULL is allowed. */
+ * a bounded time; of a device that lets go of them later still, which is said on standard error,
+ * the memory is never freed. NULL is allowed. */
 void mkv_rdma_free(struct mkv_rdma *rdma);
 /* What is wrong with a list of devices, in words; NULL: nothing. */
 const char *mkv_rdma_devices_problem(const char *devices);
@@ -203,6 +224,15 @@ void mkv_rdma_memory_end(struct mkv_rdma_port *port);
  * not is allowed. */
 bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t bytes, bool is_put,
                          bool may_cache, struct mkv_rdma_place *place);
+/* The same in what the caller has registered, or not at all. */
+bool mkv_rdma_place_find(struct mkv_rdma_port *port, const void *memory, uint64_t bytes,
+                         struct mkv_rdma_place *place);
+/* Slots that the server is to fill in turn, in bounce buffers; place->remote.slots of them. */
+bool mkv_rdma_slots_take(struct mkv_rdma_port *port, struct mkv_rdma_place *place);
+/* Whether there is a stage of so many bytes, in use or not; makes one. */
+bool mkv_rdma_stage_prepare(struct mkv_rdma_port *port, uint64_t bytes);
+/* A stage that is not in use; false: wait until one is given back, if that was prepared. */
+bool mkv_rdma_stage_take(struct mkv_rdma_port *port, uint64_t bytes, struct mkv_rdma_place *place);
 /* `is_stale`: the registration is of other memory than is there now: it is not used again. */
 void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *place, bool is_stale);
 /* What was kept registered for it ends with its last place, and is found by no other any more. */

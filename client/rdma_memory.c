@@ -10,7 +10,7 @@
 
 #include "client/engine.h"
 
-/* Behind a refusal nothing is tried to be kept for so long: each trial is a call of the kernel. */
+/* Behind a refusal it is not tried again for so long: each trial is a call of the kernel. */
 #define REFUSED_NS 1000000000ull
 /* Of a program that unmaps what it has named, what is kept registered is worse than nothing: for so
  * long, and twice as long with each time, bounce buffers are used instead. */
@@ -42,13 +42,18 @@ static bool do_register(struct mkv_rdma_port *port, void *memory, uint64_t bytes
     return is_done;
 }
 
+/* `refused_ns`: when that was; 0: never. */
+static bool is_refused_lately(uint64_t refused_ns) {
+    return refused_ns != 0 && mkv_client_now_ns() - refused_ns < REFUSED_NS;
+}
+
 /* ---- what the caller has registered --------------------------------------------------------- */
 
 bool mkv_buffer_prepare(struct mkv_buffer *buffer, struct mkv_rdma_port *port, char *problem) {
     struct mkv_buffer_region *region = &buffer->regions[port->place];
-    if (region->region == NULL && !region->is_refused) {
-        region->is_refused =
-            !do_register(port, buffer->address, buffer->byte_count, &region->region, problem);
+    if (region->region == NULL && !is_refused_lately(region->refused_ns) &&
+        !do_register(port, buffer->address, buffer->byte_count, &region->region, problem)) {
+        region->refused_ns = mkv_client_now_ns();
     }
     return region->region != NULL;
 }
@@ -61,7 +66,7 @@ void mkv_buffer_release(struct mkv_buffer *buffer, uint32_t place) {
     *region = (struct mkv_buffer_region){0};
 }
 
-static bool take_registered(struct mkv_rdma_port *port, void *memory, uint64_t bytes,
+static bool take_registered(struct mkv_rdma_port *port, const void *memory, uint64_t bytes,
                             struct mkv_rdma_place *place) {
     char problem[MKV_VERBS_PROBLEM_BYTES];
     struct mkv_buffer *buffer;
@@ -152,9 +157,8 @@ static bool take_cached(struct mkv_rdma_port *port, void *address, uint64_t byte
         }
     }
     if (range == NULL) {
-        const bool is_refused =
-            memory->refused_ns != 0 && mkv_client_now_ns() - memory->refused_ns < REFUSED_NS;
-        if (is_refused || bytes > MKV_RDMA_CACHED_RANGE_BYTES_MAX || !make_room(memory, bytes)) {
+        if (is_refused_lately(memory->refused_ns) || bytes > MKV_RDMA_CACHED_RANGE_BYTES_MAX ||
+            !make_room(memory, bytes)) {
             return false;
         }
         range = range_new(port, address, bytes);
@@ -194,7 +198,7 @@ static void bounce_make(struct mkv_rdma_port *port) {
     char problem[MKV_VERBS_PROBLEM_BYTES];
     void *made = mmap(NULL, MKV_RDMA_BOUNCE_BYTES, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    memory->is_bounce_refused = true;
+    memory->bounce_refused_ns = mkv_client_now_ns();
     if (made == MAP_FAILED) {
         return;
     }
@@ -202,7 +206,6 @@ static void bounce_make(struct mkv_rdma_port *port) {
         if (do_register(port, made, bytes, &memory->bounce_region, problem)) {
             memory->bounce = made;
             memory->bounce_bytes = bytes;
-            memory->is_bounce_refused = false;
             return;
         }
     }
@@ -235,13 +238,14 @@ static uint64_t steps_find(const struct mkv_rdma_memory *memory, uint64_t count)
     return UINT64_MAX;
 }
 
-static bool take_bounce(struct mkv_rdma_port *port, const void *source, uint64_t bytes, bool is_put,
+/* `source`: what is to be there; NULL: nothing yet. */
+static bool take_bounce(struct mkv_rdma_port *port, const void *source, uint64_t bytes,
                         struct mkv_rdma_place *place) {
     struct mkv_rdma_memory *memory = &port->memory;
     if (bytes > MKV_RDMA_BOUNCE_BYTES) {
         return false;
     }
-    if (memory->bounce == NULL && !memory->is_bounce_refused) {
+    if (memory->bounce == NULL && !is_refused_lately(memory->bounce_refused_ns)) {
         bounce_make(port);
     }
     if (memory->bounce == NULL) {
@@ -254,7 +258,7 @@ static bool take_bounce(struct mkv_rdma_port *port, const void *source, uint64_t
     }
     steps_mark(memory, begin, count, true);
     uint8_t *bounce = memory->bounce + begin * MKV_RDMA_BOUNCE_STEP_BYTES;
-    if (is_put) {
+    if (source != NULL) {
         memcpy(bounce, source, (size_t)bytes);
     }
     *place = (struct mkv_rdma_place){.kind = MKV_RDMA_BOUNCED,
@@ -271,10 +275,103 @@ bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t byte
     MKV_ASSERT(bytes > 0);
     const bool is_taken = take_registered(port, memory, bytes, place) ||
                           (may_cache && take_cached(port, memory, bytes, place)) ||
-                          take_bounce(port, memory, bytes, is_put, place);
+                          take_bounce(port, is_put ? memory : NULL, bytes, place);
     port->place_count += is_taken ? 1 : 0;
     return is_taken;
 }
+
+bool mkv_rdma_place_find(struct mkv_rdma_port *port, const void *memory, uint64_t bytes,
+                         struct mkv_rdma_place *place) {
+    const bool is_taken = take_registered(port, memory, bytes, place);
+    port->place_count += is_taken ? 1 : 0;
+    return is_taken;
+}
+
+bool mkv_rdma_slots_take(struct mkv_rdma_port *port, struct mkv_rdma_place *place) {
+    for (uint32_t slots = MKV_RDMA_SLOTS; slots > 0; slots /= 2) {
+        if (take_bounce(port, NULL, (uint64_t)slots * MKV_NATIVE_SLOT_BYTES, place)) {
+            place->remote.slots = slots;
+            port->place_count++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- stages --------------------------------------------------------------------------------- */
+
+static void stage_end(struct mkv_rdma_stage *stage) {
+    if (stage->memory != NULL) {
+        mkv_verbs_unregister(stage->region);
+        (void)munmap(stage->memory, (size_t)stage->bytes);
+    }
+    *stage = (struct mkv_rdma_stage){0};
+}
+
+/* One that is not in use gets so much memory. */
+static bool stage_make(struct mkv_rdma_port *port, struct mkv_rdma_stage *stage, uint64_t bytes) {
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    struct mkv_rdma_memory *memory = &port->memory;
+    const uint64_t now_ns = mkv_client_now_ns();
+    if (memory->refused_ns != 0 && now_ns - memory->refused_ns < REFUSED_NS) {
+        return false;
+    }
+    stage_end(stage);
+    void *made =
+        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (made == MAP_FAILED) {
+        return false;
+    }
+    if (!do_register(port, made, bytes, &stage->region, problem)) {
+        memory->refused_ns = now_ns;
+        (void)munmap(made, (size_t)bytes);
+        return false;
+    }
+    stage->memory = made;
+    stage->bytes = bytes;
+    return true;
+}
+
+bool mkv_rdma_stage_prepare(struct mkv_rdma_port *port, uint64_t bytes) {
+    struct mkv_rdma_stage *stages = port->memory.stages;
+    uint32_t free_place = MKV_RDMA_STAGES;
+    for (uint32_t index = 0; index < MKV_RDMA_STAGES; index++) {
+        if (stages[index].memory != NULL && stages[index].bytes >= bytes) {
+            return true;
+        }
+        free_place = stages[index].is_used ? free_place : index;
+    }
+    return free_place < MKV_RDMA_STAGES && stage_make(port, &stages[free_place], bytes);
+}
+
+bool mkv_rdma_stage_take(struct mkv_rdma_port *port, uint64_t bytes, struct mkv_rdma_place *place) {
+    struct mkv_rdma_stage *stages = port->memory.stages;
+    struct mkv_rdma_stage *taken = NULL;
+    for (uint32_t index = 0; index < MKV_RDMA_STAGES && taken == NULL; index++) {
+        if (!stages[index].is_used && stages[index].memory != NULL &&
+            stages[index].bytes >= bytes) {
+            taken = &stages[index];
+        }
+    }
+    for (uint32_t index = 0; index < MKV_RDMA_STAGES && taken == NULL; index++) {
+        if (!stages[index].is_used && stage_make(port, &stages[index], bytes)) {
+            taken = &stages[index];
+        }
+    }
+    if (taken == NULL) {
+        return false;
+    }
+    taken->is_used = true;
+    port->place_count++;
+    *place = (struct mkv_rdma_place){.kind = MKV_RDMA_BOUNCED,
+                                     .remote = remote_of(taken->region, taken->memory),
+                                     .bounce = taken->memory,
+                                     .bounce_bytes = bytes,
+                                     .stage = taken};
+    return true;
+}
+
+/* ---- giving back ---------------------------------------------------------------------------- */
 
 static void distrust(struct mkv_rdma_memory *memory) {
     uint64_t time_ns = DISTRUST_NS_MIN;
@@ -303,6 +400,11 @@ void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *plac
         }
         break;
     case MKV_RDMA_BOUNCED:
+        if (place->stage != NULL) {
+            MKV_ASSERT(place->stage->is_used);
+            place->stage->is_used = false;
+            break;
+        }
         steps_mark(memory, (uint64_t)(place->bounce - memory->bounce) / MKV_RDMA_BOUNCE_STEP_BYTES,
                    mkv_divide_up_u64(place->bounce_bytes, MKV_RDMA_BOUNCE_STEP_BYTES), false);
         break;
@@ -333,6 +435,10 @@ void mkv_rdma_memory_end(struct mkv_rdma_port *port) {
     }
     LIST_FOREACH(buffer, &port->rdma->client->buffers, link) {
         mkv_buffer_release(buffer, port->place);
+    }
+    for (uint32_t index = 0; index < MKV_RDMA_STAGES; index++) {
+        MKV_ASSERT(!memory->stages[index].is_used);
+        stage_end(&memory->stages[index]);
     }
     if (memory->bounce != NULL) {
         mkv_verbs_unregister(memory->bounce_region);

@@ -141,6 +141,7 @@ static struct mkv_connection *take_slot(struct mkv_remote *remote, uint32_t slot
         connection->remote = remote;
         TAILQ_INIT(&connection->requests);
         TAILQ_INIT(&connection->sends);
+        TAILQ_INIT(&connection->untaken);
         remote->connections[slot] = connection;
     }
     connection->rdma_fallback = MKV_NATIVE_FALLBACK_NONE;
@@ -346,7 +347,8 @@ enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns
             mkv_share_fail(share, MEMKV_NO_MEMORY, "no memory for a request");
             continue;
         }
-        for (uint32_t index = 0; index < request->part_count; index++) {
+        const bool is_hashed = request->op == MKV_NATIVE_PUT || request->op == MKV_NATIVE_COMMIT;
+        for (uint32_t index = 0; is_hashed && index < request->part_count; index++) {
             byte_count += share->call->items[request->parts[index].item].data_bytes;
         }
         mkv_remote_dequeue(share);

@@ -57,10 +57,10 @@ static enum group group_of_get(const struct mkv_call *call,
     if (is_shared(call->client, item)) {
         return GROUP_GET_WINDOW;
     }
-    return call->client->rdma != NULL && call->target == NULL && item->capacity > 0 &&
-                   ask_bytes > limits->inline_bytes_max
-               ? GROUP_GET_REMOTE
-               : GROUP_GET;
+    /* Of what goes to the call's target it is not known how much it is. */
+    const bool is_large = item->capacity > 0 && ask_bytes > limits->inline_bytes_max;
+    return call->client->rdma != NULL && (call->target != NULL || is_large) ? GROUP_GET_REMOTE
+                                                                            : GROUP_GET;
 }
 
 static enum group group_of(const struct mkv_call *call,
@@ -144,121 +144,6 @@ static enum mkv_native_op op_of_group(enum group group) {
         break;
     }
     return MKV_NATIVE_DELETE;
-}
-
-/* ---- what is wrong with items --------------------------------------------------------------- */
-
-static bool session_is_sound(struct mkv_call *call, uint32_t index) {
-    const struct memkv_item *item = &call->items[index];
-    const bool exits = item->action == MEMKV_SESSION_EXIT_THINK;
-    if (item->session == 0 || item->key != NULL || item->key_bytes != 0) {
-        mkv_call_note(call, index, "a session is any number but 0, and has no key");
-    } else if (item->action < MEMKV_SESSION_BEGIN || item->action > MEMKV_SESSION_END_FREE) {
-        mkv_call_note(call, index, "action %d of a session is unknown", (int)item->action);
-    } else if (exits &&
-               (item->reason < MEMKV_THINK_CONVERGED || item->reason > MEMKV_THINK_HARD_CAP)) {
-        mkv_call_note(call, index, "reason %d to leave thinking is unknown", (int)item->reason);
-    } else if (item->tokens > MKV_NATIVE_VALUE_BYTES_MAX) {
-        mkv_call_note(call, index, "%llu tokens are more than 2^40",
-                      (unsigned long long)item->tokens);
-    } else {
-        return true;
-    }
-    return false;
-}
-
-static bool tier_is_sound(struct mkv_call *call, uint32_t index) {
-    const struct memkv_item *item = &call->items[index];
-    if (item->tier < MEMKV_TIER_DEFAULT || item->tier > MEMKV_TIER_OUTPUT_CRITICAL) {
-        mkv_call_note(call, index, "tier %d is unknown", (int)item->tier);
-        return false;
-    }
-    return true;
-}
-
-static bool data_is_sound(struct mkv_call *call, uint32_t index) {
-    const struct memkv_item *item = &call->items[index];
-    if (item->data == NULL && item->data_bytes > 0 && call->source == NULL) {
-        mkv_call_note(call, index, "data is NULL, data_bytes is not 0");
-        return false;
-    }
-    return true;
-}
-
-static bool commit_is_sound(struct mkv_call *call, uint32_t index) {
-    const struct memkv_item *item = &call->items[index];
-    if ((item->flags & ~MEMKV_ABANDON) != 0) {
-        mkv_call_note(call, index, "flags 0x%x: not what the op takes", item->flags);
-        return false;
-    }
-    const uint64_t name = item->reservation & MKV_RESERVATION_NAME_MASK;
-    if (name == 0 || name > MKV_NATIVE_RESERVATION_MAX) {
-        mkv_call_note(call, index, "reservation %llu is none that an ALLOCATE has set",
-                      (unsigned long long)item->reservation);
-        return false;
-    }
-    return (item->flags & MEMKV_ABANDON) != 0 || data_is_sound(call, index);
-}
-
-static bool put_is_sound(struct mkv_call *call, uint32_t index) {
-    const struct memkv_item *item = &call->items[index];
-    if ((item->flags & ~(MEMKV_REPLACE | MEMKV_RELAXED)) != 0) {
-        mkv_call_note(call, index,
-                      "flags 0x%x: only MEMKV_REPLACE (0x1) and MEMKV_RELAXED (0x2) are known",
-                      item->flags);
-        return false;
-    }
-    return tier_is_sound(call, index) && data_is_sound(call, index);
-}
-
-static bool get_is_sound(struct mkv_call *call, uint32_t index) {
-    const struct memkv_item *item = &call->items[index];
-    if (item->offset > MKV_NATIVE_VALUE_BYTES_MAX) {
-        mkv_call_note(call, index, "offset %llu is behind the end of any value",
-                      (unsigned long long)item->offset);
-        return false;
-    }
-    if (item->buffer == NULL && item->capacity > 0) {
-        mkv_call_note(call, index, "buffer is NULL, capacity is not 0");
-        return false;
-    }
-    return true;
-}
-
-bool mkv_item_is_sound(struct mkv_call *call, uint32_t index) {
-    const struct memkv_item *item = &call->items[index];
-    if (item->op == MEMKV_OP_SESSION) {
-        return session_is_sound(call, index);
-    }
-    if (item->op == MEMKV_OP_COMMIT) {
-        return commit_is_sound(call, index);
-    }
-    if (item->key == NULL || item->key_bytes < 1 || item->key_bytes > MEMKV_KEY_BYTES_MAX) {
-        mkv_call_note(call, index, "the key has %zu bytes; a key has 1 to %d",
-                      item->key == NULL ? 0 : item->key_bytes, MEMKV_KEY_BYTES_MAX);
-        return false;
-    }
-    switch (item->op) {
-    case MEMKV_OP_PUT:
-    case MEMKV_OP_ALLOCATE:
-        return put_is_sound(call, index);
-    case MEMKV_OP_GET:
-        return get_is_sound(call, index);
-    case MEMKV_OP_PIN:
-        if (item->expire_s == 0) {
-            mkv_call_note(call, index, "a pin has 1 second or more");
-            return false;
-        }
-        return true;
-    case MEMKV_OP_EXISTS:
-    case MEMKV_OP_DELETE:
-    case MEMKV_OP_UNPIN:
-    case MEMKV_OP_SESSION:
-    case MEMKV_OP_COMMIT:
-        return true;
-    }
-    mkv_call_note(call, index, "op %d is unknown", (int)item->op);
-    return false;
 }
 
 /* By the limits of its server. */
@@ -395,6 +280,11 @@ struct extent_of_request {
     uint64_t inline_bytes;
 };
 
+/* Whether a GET may have to go by way of slots, which are for one item. */
+static bool is_alone(const struct mkv_part *part) {
+    return part->group == GROUP_GET_REMOTE && part->ask_bytes > MKV_RDMA_BOUNCE_BYTES;
+}
+
 static struct extent_of_request measure_request(const struct mkv_share *share) {
     const struct mkv_native_hello_answer *limits = &share->remote->limits;
     const struct memkv_item *items = share->call->items;
@@ -409,6 +299,9 @@ static struct extent_of_request measure_request(const struct mkv_share *share) {
         const uint64_t inline_bytes = extent.inline_bytes + inline_bytes_of(group, item);
         if (group == GROUP_ALLOCATE && item->reserve_ms != items[first->item].reserve_ms) {
             break; /* a request has one deadline */
+        }
+        if (next > share->part_next && (is_alone(first) || is_alone(part))) {
+            break;
         }
         if (extent.item_count == items_max || part->group != first->group ||
             part->serial != first->serial || part->shard != first->shard ||
@@ -482,6 +375,24 @@ static void *remote_memory_of(const struct mkv_part *part, const struct memkv_it
     return memory.taken;
 }
 
+/* The place of a part; a GET that is the only one of its request goes by way of slots where there
+ * is no other. */
+static bool place_take(const struct mkv_request *request, uint32_t index, bool may_cache) {
+    const struct mkv_call *call = request->share->call;
+    const struct mkv_part *part = &request->parts[index];
+    const struct memkv_item *item = &call->items[part->item];
+    const uint64_t features = request->connection->greeting.limits.features;
+    if (call->target == NULL &&
+        mkv_rdma_place_take(request->port, remote_memory_of(part, item),
+                            remote_bytes_of(part, item), request->op != MKV_NATIVE_GET, may_cache,
+                            &request->places[index])) {
+        return true;
+    }
+    return request->op == MKV_NATIVE_GET && request->part_count == 1 &&
+           (features & MKV_NATIVE_FEATURE_ROOTS) != 0 &&
+           mkv_rdma_slots_take(request->port, &request->places[index]);
+}
+
 static bool is_of_remote(uint32_t group) {
     return group == GROUP_GET_REMOTE || group == GROUP_PUT_BLOCK || group == GROUP_COMMIT_BLOCK;
 }
@@ -499,7 +410,6 @@ static void places_give(struct mkv_request *request, bool is_stale) {
  * through the stream. */
 static void places_take(struct mkv_request *request, struct mkv_native_header *header) {
     const struct mkv_connection *connection = request->connection;
-    const struct memkv_item *items = request->share->call->items;
     const struct mkv_native_hello_answer *limits = &connection->greeting.limits;
     const uint32_t remote_bytes = request->part_count * MKV_NATIVE_REMOTE_BYTES;
     /* What may be other memory than it was is used only where its bytes are compared, and can be
@@ -517,11 +427,7 @@ static void places_take(struct mkv_request *request, struct mkv_native_header *h
     }
     request->port = connection->lane->port;
     for (uint32_t index = 0; index < request->part_count; index++) {
-        const struct mkv_part *part = &request->parts[index];
-        const struct memkv_item *item = &items[part->item];
-        if (!mkv_rdma_place_take(request->port, remote_memory_of(part, item),
-                                 remote_bytes_of(part, item), request->op != MKV_NATIVE_GET,
-                                 may_cache, &request->places[index])) {
+        if (!place_take(request, index, may_cache)) {
             places_give(request, false);
             request->uses_remote = false;
             return;
@@ -785,6 +691,9 @@ void mkv_request_release(struct mkv_request *request) {
     }
     struct mkv_connection *connection = request->connection;
     struct mkv_share *share = request->share;
+    if (request->is_exposed && connection->lane != NULL) {
+        (void)mkv_endpoint_unexpose(connection->lane->endpoint, request->id);
+    }
     TAILQ_REMOVE(&connection->requests, request, link);
     connection->requests_used--;
     mkv_request_free(request);

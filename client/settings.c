@@ -69,6 +69,18 @@ static enum memkv_status set_rdma_devices(struct mkv_settings *settings, const c
     return MEMKV_OK;
 }
 
+static enum memkv_status set_rdma_poll(struct mkv_settings *settings, const char *origin,
+                                       const char *key, const char *value,
+                                       struct memkv_error *error) {
+    const uint32_t poll_us = mkv_client_number(value, MKV_CLIENT_RDMA_POLL_US_MAX);
+    if (poll_us == 0 && strcmp(value, "0") != 0) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': a number from 0 to %u", origin,
+                               key, SHOWN_BYTES_MAX, value, MKV_CLIENT_RDMA_POLL_US_MAX);
+    }
+    settings->rdma_poll_us = poll_us;
+    return MEMKV_OK;
+}
+
 static enum memkv_status set_tenant(struct mkv_settings *settings, const char *origin,
                                     const char *value, struct memkv_error *error) {
     const size_t byte_count = strnlen(value, sizeof settings->tenant);
@@ -248,6 +260,9 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     if (strcmp(key, "rdma_devices") == 0) {
         return set_rdma_devices(settings, origin, key, value, error);
     }
+    if (strcmp(key, "rdma_poll_us") == 0) {
+        return set_rdma_poll(settings, origin, key, value, error);
+    }
     if (strcmp(key, "timeout_ms") == 0) {
         return set_number(&settings->timeout_ms, origin, key, value, TIMEOUT_MS_MAX, error);
     }
@@ -293,7 +308,7 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     return mkv_client_fail(
         error, MEMKV_INVALID,
         "%skey '%.*s' is unknown; there are servers, discovery, "
-        "discovery_refresh_ms, transport, rdma_devices, auth_key, auth_key_id, "
+        "discovery_refresh_ms, transport, rdma_devices, rdma_poll_us, auth_key, auth_key_id, "
         "tls, tls_ca, tls_name, timeout_ms, connect_timeout_ms, connections, shared_mib, "
         "client_name, tenant, otel_endpoint, otel_sampling_ratio",
         origin, SHOWN_BYTES_MAX, key);
@@ -335,10 +350,13 @@ static enum memkv_status read_environment(struct mkv_settings *settings,
         const char *name;
         enum memkv_status (*set)(struct mkv_settings *settings, const char *origin, const char *key,
                                  const char *value, struct memkv_error *error);
-    } others[] = {
-        {"MEMKV_RDMA_DEVICES", set_rdma_devices}, {"MEMKV_TLS_CA", set_tls_ca},
-        {"MEMKV_TLS_NAME", set_tls_name},         {"MEMKV_TLS", set_tls},
-        {OTEL_VARIABLE, set_otel_endpoint},       {"MEMKV_OTEL_SAMPLING_RATIO", set_otel_ratio}};
+    } others[] = {{"MEMKV_RDMA_DEVICES", set_rdma_devices},
+                  {"MEMKV_RDMA_POLL_US", set_rdma_poll},
+                  {"MEMKV_TLS_CA", set_tls_ca},
+                  {"MEMKV_TLS_NAME", set_tls_name},
+                  {"MEMKV_TLS", set_tls},
+                  {OTEL_VARIABLE, set_otel_endpoint},
+                  {"MEMKV_OTEL_SAMPLING_RATIO", set_otel_ratio}};
     for (size_t i = 0; i < sizeof others / sizeof others[0] && status == MEMKV_OK; i++) {
         const char *value = variable(others[i].name);
         if (value != NULL) {
@@ -461,6 +479,7 @@ enum memkv_status mkv_settings_read(const struct memkv_options *options,
     settings->connections = 1;
     settings->otel_sampling_ratio = MKV_SETTINGS_RATIO_ONE;
     settings->shared_mib = MKV_CLIENT_SHARED_MIB;
+    settings->rdma_poll_us = MKV_CLIENT_RDMA_POLL_US;
     set_name(settings, "libmemkv");
     enum memkv_status status = set_servers(settings, "", "servers", SERVERS_DEFAULT, error);
     if (status == MEMKV_OK) {

@@ -4,9 +4,9 @@
  *
  *   options of memkv_open   win over
  *   the environment         MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_TRANSPORT,
- *                           MEMKV_RDMA_DEVICES, MEMKV_AUTH_KEY, MEMKV_AUTH_KEY_ID, MEMKV_TLS,
- *                           MEMKV_TLS_CA, MEMKV_TLS_NAME, MEMKV_OTEL_ENDPOINT,
- *                           MEMKV_OTEL_SAMPLING_RATIO, which win over
+ *                           MEMKV_RDMA_DEVICES, MEMKV_RDMA_POLL_US, MEMKV_AUTH_KEY,
+ *                           MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME,
+ *                           MEMKV_OTEL_ENDPOINT, MEMKV_OTEL_SAMPLING_RATIO, which win over
  *   the file                that MEMKV_CONFIG names, whose keys win over
  *   OTEL_EXPORTER_OTLP_ENDPOINT, for otel_endpoint, which wins over
  *   what is built in
@@ -18,6 +18,7 @@
  *     discovery_refresh_ms
  *     transport            auto, rdma, shm or tcp
  *     rdma_devices         names with commas between, or a list of them
+ *     rdma_poll_us         0 to MKV_CLIENT_RDMA_POLL_US_MAX
  *     tls                  true or false
  *     tls_ca, tls_name     as in struct memkv_options; either means tls: true
  *     otel_endpoint, otel_sampling_ratio (0 to 1)
@@ -47,6 +48,8 @@
 #define MKV_CLIENT_TLS_NAME_BYTES_MAX 253u
 #define MKV_CLIENT_OTEL_BYTES_MAX 255u
 #define MKV_CLIENT_RDMA_DEVICES_BYTES_MAX 519u
+#define MKV_CLIENT_RDMA_POLL_US 50u
+#define MKV_CLIENT_RDMA_POLL_US_MAX 10000u
 #define MKV_SETTINGS_RATIO_ONE 1000000u
 
 /* How servers are to be reached. */
@@ -68,6 +71,7 @@ struct mkv_settings {
     uint32_t shared_mib; /* with servers of this machine */
     enum mkv_transport_wish transport;
     char rdma_devices[MKV_CLIENT_RDMA_DEVICES_BYTES_MAX + 1u]; /* "": any */
+    uint32_t rdma_poll_us; /* a call polls for its answer so long before it sleeps (wire/spin.h) */
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
     bool has_key; /* auth_key is proven to servers, and asked of them */

@@ -12,6 +12,7 @@
 #include "backends/drive_open.h"
 #include "core/bytes.h"
 #include "core/hash.h"
+#include "server/new_file.h"
 
 #define HEADER_BYTES MKV_BLOCK_STREAM_HEADER_BYTES
 #define RECORD_BYTES MKV_BLOCK_STREAM_RECORD_BYTES
@@ -101,8 +102,7 @@ static bool record_fits(const uint8_t *bytes, const struct mkv_block_record *rec
 
 static bool refuse_write(const struct mkv_block_writer *writer, int number,
                          struct mkv_backend_error *error) {
-    return mkv_backend_refuse(error, MKV_BACKEND_IO, "%s cannot be written: %s", writer->path,
-                              strerror(number));
+    return mkv_new_file_refuse(writer->path, number, error);
 }
 
 bool mkv_block_writer_open(struct mkv_block_writer *writer, const char *path,
@@ -110,14 +110,9 @@ bool mkv_block_writer_open(struct mkv_block_writer *writer, const char *path,
                            struct mkv_backend_error *error) {
     uint8_t bytes[HEADER_BYTES];
     *writer = (struct mkv_block_writer){.path = path};
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    const int fd = mkv_new_file_open(path, O_WRONLY, error);
     if (fd < 0) {
-        return mkv_backend_refuse(error, MKV_BACKEND_IO,
-                                  errno == EEXIST
-                                      ? "%s is there already (%s) and is left as it is; name "
-                                        "another file"
-                                      : "%s cannot be made: %s",
-                                  path, strerror(errno));
+        return false;
     }
     writer->file = fdopen(fd, "w");
     if (writer->file == NULL) {

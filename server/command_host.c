@@ -13,10 +13,12 @@
 #include "server/exit_codes.h"
 #include "server/host_check.h"
 #include "server/host_path.h"
+#include "server/size.h"
 
 #define PEERS_MAX 16u
 #define SECONDS_MAX 86400u
 #define TRAFFIC_CLASS_MAX 255u
+#define MEMORY_MAX (16ull * 1024 * MKV_GIB)
 
 static const char help_text[] =
     "usage: memkv doctor [OPTIONS]\n"
@@ -35,6 +37,7 @@ static const char help_text[] =
     "  --rdma              RDMA is wanted: that there is none is a failure\n"
     "  --mtu BYTES         the RoCE MTU that is wanted (rdma.mtu): 256, 512, 1024, 2048 or 4096\n"
     "  --traffic-class N   that RDMA sends with (rdma.traffic_class), 0 to 255; 104 if not given\n"
+    "  --memory SIZE       that the node is to have (memory.max_size); 1GiB if not given\n"
     "  --json              {\"checks\": [...], \"passed\", \"warned\", \"failed\"}\n"
     "  --answer            answer the packets of --peer on another host, until interrupted\n"
     "  --listen [HOST:]PORT\n"
@@ -52,6 +55,7 @@ struct wish {
     uint32_t seconds;
     uint32_t mtu;
     uint32_t traffic_class;
+    uint64_t memory_bytes;
     bool is_rdma_required;
     bool is_answering;
     bool json;
@@ -73,6 +77,20 @@ static bool number_of(const char *text, uint32_t least, uint32_t most, uint32_t 
 
 static bool refuse(const char *what, const char *argument) {
     fprintf(stderr, "memkv doctor: %s%s; see: memkv doctor --help\n", what, argument);
+    return false;
+}
+
+static bool take_memory(const char *text, struct wish *wish) {
+    const enum mkv_size_problem problem = mkv_size_parse(text, &wish->memory_bytes);
+    char why[MKV_SIZE_EXPLANATION_BYTES];
+    if (problem == MKV_SIZE_OK && wish->memory_bytes > 0 && wish->memory_bytes <= MEMORY_MAX) {
+        return true;
+    }
+    snprintf(why, sizeof why, "is not a size from 1B to 16TiB");
+    if (problem != MKV_SIZE_OK) {
+        mkv_size_explain(problem, text, why);
+    }
+    fprintf(stderr, "memkv doctor: --memory: '%s' %s; see: memkv doctor --help\n", text, why);
     return false;
 }
 
@@ -108,6 +126,8 @@ static bool take(int option, char **argv, struct wish *wish) {
         return (number_of(optarg, 256, MKV_HOST_ROCE_MTU_MAX, &wish->mtu) &&
                 (wish->mtu & (wish->mtu - 1)) == 0) ||
                refuse("--mtu takes 256, 512, 1024, 2048 or 4096, not ", optarg);
+    case 'g':
+        return take_memory(optarg, wish);
     case ':':
         return refuse("an argument is missing behind ", argv[optind - 1]);
     default:
@@ -118,11 +138,17 @@ static bool take(int option, char **argv, struct wish *wish) {
 /* False: *exit_code is what to exit with. */
 static bool parse(int argc, char **argv, struct wish *wish, int *exit_code) {
     static const struct option options[] = {
-        {"peer", required_argument, NULL, 'p'},   {"rdma", no_argument, NULL, 'r'},
-        {"mtu", required_argument, NULL, 'm'},    {"traffic-class", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},         {"answer", no_argument, NULL, 'a'},
-        {"listen", required_argument, NULL, 'l'}, {"seconds", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"peer", required_argument, NULL, 'p'},
+        {"rdma", no_argument, NULL, 'r'},
+        {"mtu", required_argument, NULL, 'm'},
+        {"traffic-class", required_argument, NULL, 't'},
+        {"json", no_argument, NULL, 'j'},
+        {"answer", no_argument, NULL, 'a'},
+        {"listen", required_argument, NULL, 'l'},
+        {"seconds", required_argument, NULL, 's'},
+        {"memory", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     *exit_code = MKV_EXIT_CLIENT_USAGE;
     optind = 0;
@@ -141,7 +167,8 @@ static bool parse(int argc, char **argv, struct wish *wish, int *exit_code) {
         return refuse("it takes no ", argv[optind]);
     }
     const bool checks = wish->peer_count > 0 || wish->is_rdma_required || wish->json ||
-                        wish->mtu != 0 || wish->traffic_class != MKV_HOST_TRAFFIC_CLASS;
+                        wish->mtu != 0 || wish->traffic_class != MKV_HOST_TRAFFIC_CLASS ||
+                        wish->memory_bytes != MKV_HOST_MEMORY_BYTES;
     if (wish->is_answering && checks) {
         return refuse("--answer goes with --listen and --seconds alone", "");
     }
@@ -183,6 +210,7 @@ static int check(const struct wish *wish, struct mkv_host_report *report) {
     sources.is_rdma_required = wish->is_rdma_required;
     sources.rdma_mtu_bytes = wish->mtu;
     sources.traffic_class = wish->traffic_class;
+    sources.memory_bytes = wish->memory_bytes;
     mkv_host_check(&sources, report);
     for (uint32_t i = 0; i < wish->peer_count; i++) {
         mkv_host_path_check(wish->peers[i], report);
@@ -208,7 +236,8 @@ static int check(const struct wish *wish, struct mkv_host_report *report) {
 }
 
 int mkv_command_host(int argc, char **argv) {
-    struct wish wish = {.traffic_class = MKV_HOST_TRAFFIC_CLASS};
+    struct wish wish = {.traffic_class = MKV_HOST_TRAFFIC_CLASS,
+                        .memory_bytes = MKV_HOST_MEMORY_BYTES};
     int exit_code;
     if (!parse(argc, argv, &wish, &exit_code)) {
         return exit_code;

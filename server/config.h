@@ -150,6 +150,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_RDMA_TRAFFIC_CLASS,
     MKV_CONFIG_RDMA_SERVICE_LEVEL,
     MKV_CONFIG_RDMA_MTU,
+    MKV_CONFIG_RDMA_POLL_US,
     MKV_CONFIG_RDMA_CONNECTIONS_MAX,
 };
 /* RDMA_CONNECTIONS_MAX is the last one. */
@@ -301,6 +302,7 @@ struct mkv_config {
         uint32_t mtu;                               /* this */
         uint64_t traffic_class;
         uint64_t service_level;
+        uint64_t poll_us;
         uint64_t connections_max; /* of the node */
     } rdma;
     struct {

@@ -7,6 +7,8 @@
 #include "admin/telemetry.h"
 #include "server/log_filter.h"
 
+const char *const mkv_config_truth_words[] = {"false", "true", NULL};
+
 bool mkv_config_check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
     _Static_assert(MKV_TELEMETRY_PROBLEM_BYTES == MKV_CONFIG_PROBLEM_BYTES, "problems fit");
     struct mkv_telemetry_processor_spec specs[MKV_TELEMETRY_PROCESSORS_MAX];

@@ -14,6 +14,9 @@
 
 #include "server/config_schema.h"
 
+/* Of keys that are true or false; closed by NULL. */
+extern const char *const mkv_config_truth_words[];
+
 bool mkv_config_check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]);
 bool mkv_config_check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]);
 bool mkv_config_check_log_level(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]);

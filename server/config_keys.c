@@ -4,12 +4,12 @@
 #include "server/config_shm.h"
 
 #include "admin/snapshot.h"
-#include "admin/telemetry.h"
 #include "backends/fabric_tcp.h"
 #include "core/placement.h"
 #include "server/config_checks.h"
 #include "server/config_cluster.h"
 #include "server/config_rdma.h"
+#include "server/config_telemetry.h"
 
 #define TIB (1024ull * MKV_GIB)
 
@@ -23,12 +23,10 @@ static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const admission_words[] = {"always", "second_touch", "limit", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
-static const char *const tracing_words[] = {"false", "true", NULL};
 static const char *const auth_words[] = {"required", "none", NULL};
 static const char *const network_auth_words[] = {"required", "none", NULL};
 static const char *const profiles_words[] = {"local", "anywhere", NULL};
 static const char *const durability_words[] = {"relaxed", "durable", NULL};
-static const char *const truth_words[] = {"false", "true", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
@@ -496,96 +494,6 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "10s",
             .meaning = "After so long without a word of the node it is in the list no more.",
         },
-    [MKV_CONFIG_TELEMETRY_TRACING_ENABLED] =
-        {
-            .path = "telemetry.tracing_enabled",
-            .type = MKV_CONFIG_TYPE_WORD,
-            FIELD(telemetry.tracing),
-            .words = tracing_words,
-            .default_text = "false",
-            .meaning = "Whether spans of requests and of what drives do go to a collector of "
-                       "traces.",
-        },
-    [MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT] =
-        {
-            .path = "telemetry.otlp_endpoint",
-            .type = MKV_CONFIG_TYPE_TEXT,
-            FIELD(telemetry.otlp_endpoint),
-            .check = mkv_config_check_otlp_endpoint,
-            .allowed = "http://HOST[:PORT][/PATH] or grpc://HOST[:PORT]",
-            .default_text = "http://127.0.0.1:4318",
-            .meaning = "That collector: `http://` speaks OTLP/HTTP, `grpc://` OTLP/gRPC. Without a "
-                       "port 4318 or 4317.",
-        },
-    [MKV_CONFIG_TELEMETRY_SERVICE_NAME] =
-        {
-            .path = "telemetry.service_name",
-            .type = MKV_CONFIG_TYPE_NAME,
-            FIELD(telemetry.service_name),
-            .characters = "A-Z a-z 0-9 . _ -",
-            .default_text = "memkv",
-            .meaning = "What traces call this service.",
-        },
-    [MKV_CONFIG_TELEMETRY_SAMPLING_RATIO] =
-        {
-            .path = "telemetry.sampling_ratio",
-            .type = MKV_CONFIG_TYPE_RATIO,
-            FIELD(telemetry.sampling_ratio),
-            .default_text = "1",
-            .meaning = "Of requests that bring no trace context, this part begins a trace. With "
-                       "one, its sampled flag decides.",
-        },
-    [MKV_CONFIG_TELEMETRY_ENABLED] =
-        {
-            .path = "telemetry.enabled",
-            .type = MKV_CONFIG_TYPE_WORD,
-            FIELD(telemetry.enabled),
-            .words = truth_words,
-            .default_text = "false",
-            .meaning = "Whether each operation tells that it starts and ends "
-                       "(`docs/telemetry.md`).",
-        },
-    [MKV_CONFIG_TELEMETRY_MAX_QUEUE_SIZE] =
-        {
-            .path = "telemetry.max_queue_size",
-            .type = MKV_CONFIG_TYPE_COUNT,
-            FIELD(telemetry.max_queue_size),
-            .size_min = MKV_TELEMETRY_QUEUE_MIN,
-            .size_max = MKV_TELEMETRY_QUEUE_MAX,
-            .default_text = "10000",
-            .meaning = "Events that wait for their processors, at 384 bytes of memory; the newest "
-                       "is dropped where there is no room.",
-        },
-    [MKV_CONFIG_TELEMETRY_PROCESSORS] =
-        {
-            .path = "telemetry.processors",
-            .type = MKV_CONFIG_TYPE_TEXT,
-            FIELD(telemetry.processors),
-            .check = mkv_config_check_processors,
-            .allowed = "JSON, in quotes",
-            .default_text = "[{\"type\":\"logging\"}]",
-            .meaning = "Who gets the events: an object with a `type`, or an array of up to 8 of "
-                       "them.",
-        },
-    [MKV_CONFIG_PROMETHEUS_ENABLED] =
-        {
-            .path = "prometheus.enabled",
-            .type = MKV_CONFIG_TYPE_WORD,
-            FIELD(prometheus.enabled),
-            .words = truth_words,
-            .default_text = "true",
-            .meaning = "Whether there are metrics at `/v1/metrics`.",
-        },
-    [MKV_CONFIG_PROMETHEUS_PORT] =
-        {
-            .path = "prometheus.port",
-            .type = MKV_CONFIG_TYPE_COUNT,
-            FIELD(prometheus.port),
-            .size_min = 0,
-            .size_max = 65535,
-            .default_text = "0",
-            .meaning = "A port for metrics alone, on the host of the admin listener. `0`: none.",
-        },
     [MKV_CONFIG_METRICS_HOTKEYS_COLUMNS] =
         {
             .path = "metrics.hotkeys_columns",
@@ -714,7 +622,7 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .path = "admin.tls",
             .type = MKV_CONFIG_TYPE_WORD,
             FIELD(admin.tls),
-            .words = truth_words,
+            .words = mkv_config_truth_words,
             .default_text = "false",
             .meaning = "Whether the TCP listeners of `network.admin_address` and "
                        "`prometheus.port` speak TLS, and nothing else, with `network.tls_cert`, "
@@ -786,5 +694,6 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "How long a drive must be slow to be taken offline, as `memkv admin drive "
                        "offline` does: one at a time, and only while all others are online.",
         },
+    MKV_CONFIG_TELEMETRY_KEYS,
     MKV_CONFIG_RDMA_KEYS,
 };

@@ -12,6 +12,7 @@
 
 #define MKV_CONFIG_RDMA_GID_INDEX_LIMIT 255
 #define MKV_CONFIG_RDMA_CONNECTIONS_LIMIT 4096u
+#define MKV_CONFIG_RDMA_POLL_US_LIMIT 10000u
 
 extern const char *const mkv_config_rdma_mode_words[];
 extern const char *const mkv_config_rdma_mtu_words[];
@@ -90,6 +91,17 @@ uint32_t mkv_config_rdma_mtu(const struct mkv_config *config);
             .meaning =                                                                             \
                 "Payload bytes of a packet at most. `auto`: what the port's link has. Say less "   \
                 "where a switch on the way takes smaller packets.",                                \
+    },                                                                                             \
+    [MKV_CONFIG_RDMA_POLL_US] =                                                                    \
+        {                                                                                          \
+            .path = "rdma.poll_us",                                                                \
+            .type = MKV_CONFIG_TYPE_COUNT,                                                         \
+            MKV_CONFIG_RDMA_FIELD(poll_us),                                                        \
+            .size_max = MKV_CONFIG_RDMA_POLL_US_LIMIT,                                             \
+            .default_text = "50",                                                                  \
+            .meaning = "Microseconds for which a shard polls for the next completion at most, "    \
+                       "where the last ones came as soon, before it sleeps until there is one. "   \
+                       "0: it always sleeps.",                                                     \
     },                                                                                             \
     [MKV_CONFIG_RDMA_CONNECTIONS_MAX] = {                                                          \
         .path = "rdma.connections_max",                                                            \

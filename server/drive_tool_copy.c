@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/new_file.h"
+
 #define STEP_UNITS 256u
 
 static bool is_zero(const uint8_t *bytes, size_t count) {
@@ -71,14 +73,9 @@ bool mkv_drive_copy(const struct mkv_drive_tool *source, const char *path,
                     struct mkv_backend_error *error) {
     const uint64_t end = source->media.capacity_units;
     memset(copied, 0, sizeof *copied);
-    const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    const int fd = mkv_new_file_open(path, O_RDWR, error);
     if (fd < 0) {
-        return mkv_backend_refuse(error, MKV_BACKEND_IO,
-                                  errno == EEXIST
-                                      ? "%s is there already (%s) and is left as it is; name "
-                                        "another file"
-                                      : "%s cannot be made: %s",
-                                  path, strerror(errno));
+        return false;
     }
     uint8_t *bytes = mkv_drive_tool_units(STEP_UNITS);
     bool done = bytes != NULL && ftruncate(fd, (off_t)(end * MKV_UNIT_BYTES)) == 0;
@@ -97,8 +94,7 @@ bool mkv_drive_copy(const struct mkv_drive_tool *source, const char *path,
     close(fd);
     if (!done) {
         (void)unlink(path);
-        return mkv_backend_refuse(error, MKV_BACKEND_IO, "%s cannot be written: %s", path,
-                                  strerror(number));
+        return mkv_new_file_refuse(path, number, error);
     }
     return true;
 }

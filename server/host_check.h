@@ -33,6 +33,8 @@
 /* RoCE traffic class that the configuration has by default: DSCP 26, whose priority is to be 3. */
 #define MKV_HOST_TRAFFIC_CLASS 104u
 #define MKV_HOST_PRIORITY 3u
+/* memory.max_size by default. */
+#define MKV_HOST_MEMORY_BYTES MKV_GIB
 /* What RoCE v2 adds to its payload at most, as the kernel counts it: IP (of version 6), UDP, base
  * and extended transport headers, checksum. */
 #define MKV_HOST_ROCE_HEADER_BYTES 96u
@@ -87,11 +89,13 @@ struct mkv_host_sources {
     bool is_rdma_off;        /* the node does without: what there is of it is not looked at */
     uint32_t rdma_mtu_bytes; /* rdma.mtu; 0: what the port carries */
     uint32_t traffic_class;  /* rdma.traffic_class */
+    uint64_t memory_bytes;   /* memory.max_size */
+    uint32_t shards;         /* node.shards */
 };
 
-/* Those of the running system, with nothing wanted and the traffic class of the default. In a
- * process with a seccomp filter, `is_guarded` asks for nothing that such filters kill for: then the
- * clock stays unknown. */
+/* Those of the running system, with nothing wanted but what the defaults of the configuration are.
+ * In a process with a seccomp filter, `is_guarded` asks for nothing that such filters kill for:
+ * then the clock stays unknown. */
 void mkv_host_sources_read(struct mkv_host_sources *sources, bool is_guarded);
 
 /* Carries out all checks of the host. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "admin/table.h"
+#include "backends/lane_ports.h"
 #include "backends/memory_map.h"
 #include "backends/ring_refusal.h"
 #include "server/host_check_internal.h"
@@ -23,6 +24,8 @@
 #define CLOCK_ERROR_US_MAX 1000000u
 #define CPUS_MAX 8192u
 #define NODES_MAX 64u
+/* Rings, queues and pieces beside the memory for blocks. */
+#define MEMLOCK_OTHER_BYTES (64ull * 1024 * 1024)
 /* CAP_IPC_LOCK, in CapEff. */
 #define CAPABILITY_LOCK_BIT 14u
 
@@ -97,6 +100,17 @@ static bool may_lock_all(const struct mkv_host *host) {
            (strtoull(line, NULL, 16) >> CAPABILITY_LOCK_BIT & 1) != 0;
 }
 
+/* Memory that a drive or a network card reads and writes is locked, and counts each time that it is
+ * registered: with io_uring at most for each shard, at an RDMA port once, since each shard has its
+ * part there (backends/lane_ports.h). */
+static uint64_t memlock_needed(const struct mkv_host *host) {
+    const bool has_more = host->port_count == 0 && host->sources->is_rdma_required;
+    const uint64_t ports = host->port_count + (has_more ? 1 : 0);
+    const uint64_t shards = host->sources->shards;
+    return host->sources->memory_bytes * (shards + ports) +
+           ports * shards * MKV_LANE_ROUNDS * MKV_LANE_PIECE_BYTES + MEMLOCK_OTHER_BYTES;
+}
+
 void mkv_host_check_memlock(struct mkv_host *host) {
     uint64_t limit;
     if (!mkv_host_limit(host, "Max locked memory", &limit)) {
@@ -105,21 +119,28 @@ void mkv_host_check_memlock(struct mkv_host *host) {
         return;
     }
     char size[MKV_TABLE_SIZE_BYTES];
+    char needed_size[MKV_TABLE_SIZE_BYTES];
+    const uint64_t needed = memlock_needed(host);
     mkv_table_size(limit, size);
+    mkv_table_size(needed, needed_size);
     if (limit == UINT64_MAX) {
         mkv_host_row(host->report, "memlock", "", MKV_HOST_PASS, "", "unlimited");
     } else if (may_lock_all(host)) {
         mkv_host_row(host->report, "memlock", "", MKV_HOST_PASS, "",
                      "this process may lock %s, and more, since it has CAP_IPC_LOCK", size);
+    } else if (limit >= needed) {
+        mkv_host_row(host->report, "memlock", "", MKV_HOST_PASS, "",
+                     "this process may lock %s, and about %s are needed", size, needed_size);
     } else {
-        /* Memory that a network card reads and writes is locked, all of it. */
+        char memory[MKV_TABLE_SIZE_BYTES];
+        mkv_table_size(host->sources->memory_bytes, memory);
         mkv_host_row(host->report, "memlock", "",
                      host->port_count > 0 || host->sources->is_rdma_required ? MKV_HOST_FAIL
                                                                              : MKV_HOST_WARN,
                      lock_remedy,
-                     "this process may lock %s; io_uring and RDMA want all of memory.max_size, "
-                     "RDMA for each shard and port",
-                     size);
+                     "this process may lock %s, and about %s are needed: memory.max_size, here %s, "
+                     "for io_uring in each shard, here %" PRIu32 ", and for each RDMA port",
+                     size, needed_size, memory, host->sources->shards);
     }
 }
 

@@ -74,6 +74,8 @@ void mkv_host_sources_read(struct mkv_host_sources *sources, bool is_guarded) {
         .roots = mkv_drive_roots_kernel,
         .dcb = ask_dcb,
         .traffic_class = MKV_HOST_TRAFFIC_CLASS,
+        .memory_bytes = MKV_HOST_MEMORY_BYTES,
+        .shards = 1,
     };
     if (!is_guarded || !has_filter(sources)) {
         ask_clock(sources);

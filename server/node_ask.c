@@ -72,6 +72,8 @@ char *mkv_node_host_text(void *context) {
     sources.is_rdma_off = !mkv_node_rdma_options(node, &rdma);
     sources.rdma_mtu_bytes = mkv_config_rdma_mtu(&node->config);
     sources.traffic_class = (uint32_t)node->config.rdma.traffic_class;
+    sources.memory_bytes = node->config.memory.max_size_bytes;
+    sources.shards = (uint32_t)node->config.node.shards;
     mkv_host_check(&sources, report);
     json_t *object = mkv_host_json(report);
     char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);

@@ -48,6 +48,7 @@
 #include "backends/arena.h"
 #include "backends/drive_open.h"
 #include "backends/lane_ports.h"
+#include "backends/rdma_facts.h"
 #include "server/auth.h"
 #include "server/config_hash.h"
 #include "server/drive_identity.h"
@@ -91,6 +92,7 @@ struct node_rdma_port {
     uint32_t mtu;
     uint64_t shards_up; /* by bit: it is up for them */
     uint64_t since_ms;  /* up or not since then */
+    struct mkv_rdma_troubles troubles;
 };
 
 /* Behind its mutex, which may be held where the node's is taken, and not the other way round. */
@@ -99,11 +101,13 @@ struct node_rdma {
     uint32_t port_count;
     struct node_rdma_port ports[MKV_ADMIN_RDMA_PORTS_MAX];
     bool has_been_up;
+    const struct mkv_drive_roots *roots; /* of what is read of ports; NULL: the running kernel's */
     uint64_t ups_total;
     uint64_t downs_total;
 };
 
 struct mkv_node_life;
+struct mkv_node_rdma_reader;
 struct mkv_node_smart;
 struct mkv_node_watch;
 
@@ -161,7 +165,8 @@ struct mkv_node {
     struct mkv_node_life *life;        /* NULL while drives do not come and go; behind the mutex */
     struct mkv_node_watch *watch;      /* NULL before the step that makes it */
     struct mkv_node_smart *smart;      /* likewise */
-    int admin_fd;                      /* -1 as soon as they are the listener's */
+    struct mkv_node_rdma_reader *rdma_reader; /* likewise; NULL: there is no RDMA */
+    int admin_fd;                             /* -1 as soon as they are the listener's */
     int admin_unix_fd;
     int admin_metrics_fd;      /* 0: none */
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
@@ -475,6 +480,12 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
 
 /* ---- node_rdma.c ---------------------------------------------------------------------------- */
 
+/* Steps of the table: where rdma.mode is require, whether there is a port, and whether the memory
+ * for blocks can be registered there. */
+__attribute__((warn_unused_result)) bool mkv_node_rdma_check_ports(struct mkv_node *node,
+                                                                   struct mkv_backend_error *error);
+__attribute__((warn_unused_result)) bool mkv_node_rdma_check_memory(
+    struct mkv_node *node, struct mkv_backend_error *error);
 /* An event of a shard's ports (lane_ports.h), from any thread; `context` is the node. */
 void mkv_node_rdma_event(void *context, uint32_t shard, enum mkv_lane_port_event event,
                          const struct mkv_verbs_facts *facts, const char *text);
@@ -484,6 +495,13 @@ bool mkv_node_rdma_options(const struct mkv_node *node, struct mkv_lane_ports_op
 /* `lanes` of all shards together. */
 void mkv_node_rdma_fill(struct mkv_node *node, const struct mkv_fabric_lane_counters *lanes,
                         struct mkv_admin_snapshot *out);
+
+/* ---- node_rdma_reader.c --------------------------------------------------------------------- */
+
+/* Step of the table, of shard. */
+__attribute__((warn_unused_result)) bool mkv_node_rdma_reader_begin(
+    struct mkv_node *node, struct mkv_backend_error *error);
+void mkv_node_rdma_reader_end(struct mkv_node *node);
 
 /* ---- node_ring.c ---------------------------------------------------------------------------- */
 

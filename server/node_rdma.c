@@ -6,6 +6,7 @@
  *     each shard:  port up, down, gone  --> one state for each port: up while any shard has it up
  *                                       --> active while any port is up
  *                  active, not active   --> transitions, warning RDMA_DOWN, the node's state
+ *                  the device that the configuration names cannot be had   --> the warning alone
  *
  * What is said of a port is said once, and not once a shard.
  */
@@ -27,6 +28,7 @@ _Static_assert(MKV_LANE_REASON_COUNT - MKV_LANE_REASON_LOCAL_ERROR == MKV_ADMIN_
 _Static_assert(MKV_LANE_REASON_COUNT - MKV_LANE_REASON_CLOSED + 1 + MKV_NATIVE_REFUSAL_COUNT ==
                    MKV_ADMIN_RDMA_FALLBACK_COUNT,
                "and so has each reason of a fallback");
+_Static_assert(MKV_RDMA_TROUBLE_COUNT == MKV_ADMIN_RDMA_TROUBLE_COUNT, "and each trouble");
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -52,8 +54,29 @@ bool mkv_node_rdma_options(const struct mkv_node *node, struct mkv_lane_ports_op
         .service_level = (uint32_t)config->rdma.service_level,
         .mtu = mkv_config_rdma_mtu(config),
         .lanes_max = (uint32_t)config->rdma.connections_max,
+        .poll_ns = config->rdma.poll_us * 1000u,
     };
     return config->rdma.mode != MKV_CONFIG_RDMA_OFF && node->tls == NULL;
+}
+
+/* Before anything is changed that a start that is refused would leave behind. */
+static bool check(const struct mkv_node *node, const struct mkv_arena *arena,
+                  struct mkv_backend_error *error) {
+    struct mkv_lane_ports_options options;
+    if (node->config.rdma.mode != MKV_CONFIG_RDMA_REQUIRE) {
+        return true;
+    }
+    (void)mkv_node_rdma_options(node, &options);
+    options.arena = arena;
+    return mkv_lane_ports_check(&options, error);
+}
+
+bool mkv_node_rdma_check_ports(struct mkv_node *node, struct mkv_backend_error *error) {
+    return check(node, NULL, error);
+}
+
+bool mkv_node_rdma_check_memory(struct mkv_node *node, struct mkv_backend_error *error) {
+    return check(node, node->arena, error);
 }
 
 /* ---- ports ----------------------------------------------------------------------------------- */
@@ -158,6 +181,17 @@ static void warn(struct mkv_node *node, const struct node_rdma_port *last) {
                   last->device, last->port, last->address);
 }
 
+/* Of a device that the configuration names and that has not been there yet. The node is not
+ * degraded by that: it has lost nothing. */
+static void warn_of_absent(struct mkv_node *node, const char *text) {
+    mkv_node_warn(node, MKV_ADMIN_WARNING_RDMA_DOWN, NULL,
+                  mkv_verbs_is_built()
+                      ? "run memkv doctor, or set rdma.device to what rdma link lists; it is tried "
+                        "again, and clients go over to RDMA by themselves when it is there"
+                      : "take a memkv with RDMA, or leave rdma.device out",
+                  "%s; native clients are served over TCP", text);
+}
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 static void port_up(struct mkv_node *node, uint32_t shard, const struct mkv_verbs_facts *facts) {
@@ -223,6 +257,9 @@ void mkv_node_rdma_event(void *context, uint32_t shard, enum mkv_lane_port_event
             say(node, MKV_LOG_SITE_RDMA, is_wanted ? MKV_CONFIG_LOG_WARN : MKV_CONFIG_LOG_INFO,
                 text);
         }
+        if (shard == 0 && is_wanted && !node->rdma.has_been_up) {
+            warn_of_absent(node, text);
+        }
         break;
     case MKV_LANE_PORT_LANE_BROKEN:
         say(node, MKV_LOG_SITE_LANE, MKV_CONFIG_LOG_WARN, text);
@@ -274,7 +311,10 @@ void mkv_node_rdma_fill(struct mkv_node *node, const struct mkv_fabric_lane_coun
                                                         .gid_index = port->gid_index,
                                                         .mtu = port->mtu,
                                                         .is_up = port->shards_up != 0,
-                                                        .since_ms = port->since_ms};
+                                                        .since_ms = port->since_ms,
+                                                        .troubles_told = port->troubles.told};
+        memcpy(target->ports[i].troubles_total, port->troubles.counts,
+               sizeof target->ports[i].troubles_total);
         snprintf(target->ports[i].device, sizeof target->ports[i].device, "%s", port->device);
         snprintf(target->ports[i].address, sizeof target->ports[i].address, "%s", port->address);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table of steps by which a node comes up, each with what undoes it. A step that fails has
- * undone what it did itself.
+ * undone what it did itself. Formatting cannot be undone: what a machine may lack, memory or RDMA,
+ * is asked for before.
  */
 #include "server/node_internal.h"
 
@@ -281,10 +282,12 @@ struct step {
 static const struct step steps[] = {
     {"limits", mkv_node_limits_raise, NULL},
     {"record", mkv_node_record_create, mkv_node_record_end},
+    {"rdma", mkv_node_rdma_check_ports, NULL},
     {"drives", mkv_node_drives_wait, mkv_node_drives_close},
+    {"memory", arena_perform, arena_undo},
+    {"rdma_memory", mkv_node_rdma_check_memory, NULL},
     {"format", mkv_node_drives_format, NULL},
     {"audit", mkv_node_audit_open, mkv_node_audit_close},
-    {"memory", arena_perform, arena_undo},
     {"watch", mkv_node_watch_create, mkv_node_watch_destroy},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
     {"requests", mkv_node_requests_begin, mkv_node_requests_end},
@@ -297,6 +300,7 @@ static const struct step steps[] = {
     {"ring", mkv_node_ring_begin, mkv_node_ring_end},
     {"smart", mkv_node_smart_begin, mkv_node_smart_end}, /* asked by those below */
     {"shard", shard_perform, shard_undo},
+    {"rdma_reader", mkv_node_rdma_reader_begin, mkv_node_rdma_reader_end},
     {"life", mkv_node_life_begin, mkv_node_life_end}, /* asked by admin, of shard */
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

@@ -89,6 +89,16 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     unreachable();
 }
 
+bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address) {
+    (void)verbs, (void)address;
+    unreachable();
+}
+
+void mkv_endpoint_set_address(struct mkv_endpoint *endpoint, const uint8_t *address) {
+    (void)endpoint, (void)address;
+    unreachable();
+}
+
 void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_native_connect *out) {
     (void)endpoint, (void)out;
     unreachable();
@@ -97,6 +107,23 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
 bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer,
                           uint64_t now_ns, char *problem) {
     (void)endpoint, (void)peer, (void)now_ns, (void)problem;
+    unreachable();
+}
+
+bool mkv_endpoint_connect_begin(struct mkv_endpoint *endpoint,
+                                const struct mkv_native_connect *peer, char *problem) {
+    (void)endpoint, (void)peer, (void)problem;
+    unreachable();
+}
+
+int mkv_endpoint_connect_reach(struct mkv_endpoint *endpoint) {
+    (void)endpoint;
+    unreachable();
+}
+
+bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint, int reached, uint64_t now_ns,
+                              char *problem) {
+    (void)endpoint, (void)reached, (void)now_ns, (void)problem;
     unreachable();
 }
 

@@ -26,6 +26,8 @@
 #include "verbs/library.h"
 #include "wire/native.h"
 
+/* Of a port; peers do not come to more. */
+#define MKV_VERBS_ADDRESSES_MAX 32u
 #define RECEIVE_BIT (1ull << 63)
 #define PLACE_BYTES_ALIGN 4096u
 /* Of all work requests of one endpoint's send queue. */
@@ -39,6 +41,12 @@ _Static_assert(TOLD_MAX >= MKV_LANE_TRANSFERS_MAX + MKV_LANE_EXPOSURES_MAX + 8, 
 struct mkv_verbs_region {
     struct mkv_verbs *verbs;
     struct ibv_mr *mr;
+};
+
+/* A GID that peers may come to, and its place in the port's table. */
+struct mkv_verbs_address {
+    union ibv_gid gid;
+    int32_t index;
 };
 
 struct place {
@@ -56,7 +64,9 @@ struct mkv_verbs {
     struct ibv_context *context;
     struct ibv_device_attr attributes;
     struct ibv_port_attr port;
-    union ibv_gid gid;
+    union ibv_gid gid; /* that of `facts` */
+    uint32_t address_count;
+    struct mkv_verbs_address addresses[MKV_VERBS_ADDRESSES_MAX]; /* it is one of them, mostly */
     struct ibv_pd *pd;
     struct ibv_comp_channel *channel;
     struct ibv_cq *cq;
@@ -120,6 +130,7 @@ struct mkv_endpoint {
     uint32_t packet_number;
     uint32_t epoch;
     uint32_t mtu;
+    struct mkv_verbs_address address; /* its own */
     uint32_t inline_bytes_max;
     struct mkv_endpoint_ops ops;
     void *context;
@@ -150,6 +161,8 @@ struct mkv_endpoint {
     uint32_t told_count;
     char broken_problem[MKV_VERBS_PROBLEM_BYTES];
     struct mkv_native_connect peer;
+    struct ibv_qp_attr to_receive; /* what makes its queue pair receive, and then send */
+    struct ibv_qp_attr to_send;
     struct mkv_lane lane;
 };
 
@@ -178,9 +191,12 @@ struct mkv_endpoint *mkv_verbs_table_find(const struct mkv_verbs *verbs, uint32_
 /* endpoint_queue_pair.c */
 __attribute__((warn_unused_result)) bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint,
                                                               char *problem);
-__attribute__((warn_unused_result)) bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint,
-                                                                 uint32_t mtu, uint32_t reads,
-                                                                 char *problem);
+/* What `connect` is to tell the device, from what the peer and the port have by now. */
+void mkv_endpoint_qp_prepare(struct mkv_endpoint *endpoint, uint32_t mtu, uint32_t reads);
+/* Waits for the network, on any thread: reads nothing that others write meanwhile. 0, or errno. */
+int mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint);
+/* Says what that errno means. */
+void mkv_endpoint_qp_unreached(const struct mkv_endpoint *endpoint, int error, char *problem);
 /* No memory is read or written for the peer any more. A server's is in its error state, from where
  * all that is posted comes back; a client's, and one that the device does not take there, is
  * destroyed. */

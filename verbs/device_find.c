@@ -28,6 +28,8 @@ struct choice {
     bool is_ethernet;
     int32_t gid_index;
     union ibv_gid gid;
+    uint32_t address_count; /* others that peers may come to */
+    struct mkv_verbs_address addresses[MKV_VERBS_ADDRESSES_MAX];
 };
 
 /* The newest form of the answer comes from the provider, where it is one that has it. */
@@ -90,6 +92,10 @@ static void choose_gid(const struct mkv_verbs *verbs, struct ibv_context *contex
         enum worth worth = choice->is_ethernet ? judge(&entry->gid, address) : WORTH_IPV6;
         if (is_asked && worth < WORTH_IPV4) {
             worth = WORTH_IPV4;
+        }
+        if (worth > WORTH_LINK_LOCAL && choice->address_count < MKV_VERBS_ADDRESSES_MAX) {
+            choice->addresses[choice->address_count++] =
+                (struct mkv_verbs_address){entry->gid, (int32_t)entry->gid_index};
         }
         if (worth > choice->worth) {
             choice->worth = worth;
@@ -157,8 +163,16 @@ static int32_t numa_node(const char *device) {
     return node;
 }
 
+static bool is_link_local(const union ibv_gid *gid) {
+    struct in6_addr text;
+    memcpy(&text, gid->raw, sizeof text);
+    return IN6_IS_ADDR_LINKLOCAL(&text);
+}
+
 static void take(struct mkv_verbs *verbs, const struct choice *choice) {
     struct mkv_verbs_facts *facts = &verbs->facts;
+    verbs->address_count = choice->address_count;
+    memcpy(verbs->addresses, choice->addresses, sizeof verbs->addresses);
     verbs->port = choice->attributes;
     verbs->gid = choice->gid;
     facts->port = choice->port;
@@ -245,8 +259,35 @@ void mkv_verbs_refresh(struct mkv_verbs *verbs) {
     const struct choice choice =
         choose_port(verbs, verbs->context, verbs->facts.port, verbs->facts.device, problem);
     verbs->options.port = asked;
-    verbs->state = choice.worth == WORTH_NONE ? MKV_VERBS_PORT_DOWN : MKV_VERBS_ACTIVE;
-    if (choice.worth != WORTH_NONE) {
+    /* What the kernel gives each interface by itself is no address where there was one: nobody comes
+     * to it. */
+    const bool is_lost = choice.worth == WORTH_NONE ||
+                         (choice.worth == WORTH_LINK_LOCAL && !is_link_local(&verbs->gid));
+    verbs->state = is_lost ? MKV_VERBS_PORT_DOWN : MKV_VERBS_ACTIVE;
+    if (!is_lost) {
         take(verbs, &choice);
+    }
+}
+
+static const struct mkv_verbs_address *find_address(const struct mkv_verbs *verbs,
+                                                    const uint8_t *address) {
+    for (uint32_t index = 0; index < verbs->address_count; index++) {
+        const struct mkv_verbs_address *found = &verbs->addresses[index];
+        if (memcmp(found->gid.raw, address, sizeof found->gid.raw) == 0) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
+bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address) {
+    return find_address(verbs, address) != NULL;
+}
+
+void mkv_endpoint_set_address(struct mkv_endpoint *endpoint, const uint8_t *address) {
+    const struct mkv_verbs_address *found = find_address(endpoint->verbs, address);
+    MKV_ASSERT(!endpoint->is_connected);
+    if (found != NULL) {
+        endpoint->address = *found;
     }
 }

@@ -48,13 +48,17 @@ static bool post_own_receives(struct mkv_endpoint *endpoint) {
     return true;
 }
 
+static void say_inactive(const struct mkv_verbs *verbs, char *problem) {
+    mkv_verbs_say(problem, "port %u of RDMA device %s is %s", verbs->facts.port,
+                  verbs->facts.device,
+                  verbs->state == MKV_VERBS_GONE ? "gone with its device" : "down");
+}
+
 bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops *ops, void *context,
                          struct mkv_endpoint **out, char *problem) {
     *out = NULL;
     if (verbs->state != MKV_VERBS_ACTIVE) {
-        mkv_verbs_say(problem, "port %u of RDMA device %s is %s", verbs->facts.port,
-                      verbs->facts.device,
-                      verbs->state == MKV_VERBS_GONE ? "gone with its device" : "down");
+        say_inactive(verbs, problem);
         return false;
     }
     const uint32_t place = free_place(verbs, problem);
@@ -70,6 +74,7 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     endpoint->ops = *ops;
     endpoint->context = context;
     endpoint->open_slot = MKV_NONE_U32;
+    endpoint->address = (struct mkv_verbs_address){verbs->gid, verbs->facts.gid_index};
     verbs->places[place].endpoint = endpoint;
     mkv_verbs_say(problem, "the kernel gives no random numbers");
     if (!draw(endpoint) || !mkv_endpoint_qp_make(endpoint, problem)) {
@@ -102,7 +107,7 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
         .traffic_class = verbs->options.is_server ? verbs->options.traffic_class : 0,
         .service_level = verbs->options.is_server ? verbs->options.service_level : 0,
     };
-    memcpy(out->gid, verbs->gid.raw, sizeof out->gid);
+    memcpy(out->gid, endpoint->address.gid.raw, sizeof out->gid);
 }
 
 /* ---- connect --------------------------------------------------------------------------------- */
@@ -128,8 +133,8 @@ static struct mkv_lane_config lane_config(const struct mkv_endpoint *endpoint) {
     };
 }
 
-bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer,
-                          uint64_t now_ns, char *problem) {
+bool mkv_endpoint_connect_begin(struct mkv_endpoint *endpoint,
+                                const struct mkv_native_connect *peer, char *problem) {
     const struct mkv_verbs *verbs = endpoint->verbs;
     const bool peer_is_ethernet = peer->link == MKV_NATIVE_LINK_ETHERNET;
     MKV_ASSERT(!endpoint->is_connected);
@@ -148,15 +153,37 @@ bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native
         mkv_verbs_say(problem, "what the peer tells of its queue pair does not go: %s", wrong);
         return false;
     }
-    const uint32_t mtu = (uint32_t)mkv_min_u64(endpoint->mtu, peer->mtu_bytes);
-    if (!mkv_endpoint_qp_connect(endpoint, mtu, config.reads_max, problem)) {
+    mkv_lane_init(&endpoint->lane, &config);
+    mkv_endpoint_qp_prepare(endpoint, (uint32_t)mkv_min_u64(endpoint->mtu, peer->mtu_bytes),
+                            config.reads_max);
+    return true;
+}
+
+int mkv_endpoint_connect_reach(struct mkv_endpoint *endpoint) {
+    return mkv_endpoint_qp_connect(endpoint);
+}
+
+bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint, int reached, uint64_t now_ns,
+                              char *problem) {
+    if (reached != 0) {
+        mkv_endpoint_qp_unreached(endpoint, reached, problem);
         return false;
     }
-    mkv_lane_init(&endpoint->lane, &config);
+    if (endpoint->verbs->state != MKV_VERBS_ACTIVE) {
+        say_inactive(endpoint->verbs, problem); /* its lane was not there to be told */
+        return false;
+    }
     mkv_lane_connected(&endpoint->lane, now_ns);
     endpoint->is_connected = true;
     mkv_verbs_busy(endpoint);
     return true;
+}
+
+bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer,
+                          uint64_t now_ns, char *problem) {
+    return mkv_endpoint_connect_begin(endpoint, peer, problem) &&
+           mkv_endpoint_connect_end(endpoint, mkv_endpoint_connect_reach(endpoint), now_ns,
+                                    problem);
 }
 
 bool mkv_endpoint_is_open(const struct mkv_endpoint *endpoint) {

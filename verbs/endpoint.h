@@ -92,6 +92,9 @@ enum mkv_verbs_state {
     MKV_VERBS_PORT_DOWN,
     MKV_VERBS_GONE, /* the device failed or was removed: close it when its endpoints are gone */
 };
+/* Whether peers may come to this address (16 bytes, IPv4 as ::ffff:…) at the port, which may have
+ * others than that of its facts. Where a GID index was asked for, that one alone. */
+bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address);
 /* As of the last poll. */
 enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs);
 
@@ -122,11 +125,24 @@ __attribute__((warn_unused_result)) bool mkv_endpoint_create(struct mkv_verbs *v
                                                              void *context,
                                                              struct mkv_endpoint **endpoint,
                                                              char *problem);
+/* Its peer comes to this address (16 bytes, IPv4 as ::ffff:…), which the port has; before its
+ * parameters go to the peer. Else it has the one of the port's facts. */
+void mkv_endpoint_set_address(struct mkv_endpoint *endpoint, const uint8_t *address);
 void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_native_connect *out);
 /* With what the peer has told. False: it does not go together; `problem` says why. */
 __attribute__((warn_unused_result)) bool mkv_endpoint_connect(struct mkv_endpoint *endpoint,
                                                               const struct mkv_native_connect *peer,
                                                               uint64_t now_ns, char *problem);
+/* The same in three parts, where the thread that polls is not to wait: the kernel looks for the
+ * peer's address in the network, and gives up after a second where nobody answers. Between begin
+ * and end nothing else is called of the endpoint; where begin fails, there is no end. `reach`
+ * is called by any one thread; what it returns is for `end`. */
+__attribute__((warn_unused_result)) bool mkv_endpoint_connect_begin(
+    struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer, char *problem);
+int mkv_endpoint_connect_reach(struct mkv_endpoint *endpoint);
+__attribute__((warn_unused_result)) bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint,
+                                                                  int reached, uint64_t now_ns,
+                                                                  char *problem);
 bool mkv_endpoint_is_open(const struct mkv_endpoint *endpoint);
 
 /* Takes as many of the bytes as there is room for, in order; returns how many. What has been taken

@@ -95,7 +95,7 @@ static struct ibv_ah_attr address_of(const struct mkv_endpoint *endpoint) {
         .sl = (uint8_t)service_level,
         .port_num = (uint8_t)verbs->facts.port,
         .is_global = verbs->facts.is_ethernet || endpoint->peer.lid == 0,
-        .grh = {.sgid_index = (uint8_t)verbs->facts.gid_index,
+        .grh = {.sgid_index = (uint8_t)endpoint->address.index,
                 .hop_limit = HOPS_MAX,
                 .traffic_class = (uint8_t)traffic_class},
     };
@@ -103,10 +103,9 @@ static struct ibv_ah_attr address_of(const struct mkv_endpoint *endpoint) {
     return address;
 }
 
-bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint, uint32_t mtu, uint32_t reads,
-                             char *problem) {
+void mkv_endpoint_qp_prepare(struct mkv_endpoint *endpoint, uint32_t mtu, uint32_t reads) {
     const struct mkv_verbs *verbs = endpoint->verbs;
-    struct ibv_qp_attr receive = {
+    endpoint->to_receive = (struct ibv_qp_attr){
         .qp_state = IBV_QPS_RTR,
         .path_mtu = mtu_code(mtu),
         .dest_qp_num = endpoint->peer.queue_pair,
@@ -115,7 +114,7 @@ bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint, uint32_t mtu, uint32
         .min_rnr_timer = RECEIVER_WAIT_CODE,
         .ah_attr = address_of(endpoint),
     };
-    struct ibv_qp_attr send = {
+    endpoint->to_send = (struct ibv_qp_attr){
         .qp_state = IBV_QPS_RTS,
         .timeout = TIMEOUT_EXPONENT,
         .retry_cnt = RETRIES,
@@ -123,27 +122,30 @@ bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint, uint32_t mtu, uint32
         .sq_psn = endpoint->packet_number,
         .max_rd_atomic = (uint8_t)reads,
     };
-    int error = verbs->library->modify_qp(endpoint->qp, &receive,
-                                          IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU |
-                                              IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-                                              IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
-    if (error == 0) {
-        error = verbs->library->modify_qp(endpoint->qp, &send,
-                                          IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
-                                              IBV_QP_RNR_RETRY | IBV_QP_SQ_PSN |
-                                              IBV_QP_MAX_QP_RD_ATOMIC);
-    }
+}
+
+int mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint) {
+    const struct mkv_verbs_library *library = endpoint->verbs->library;
+    const int error =
+        library->modify_qp(endpoint->qp, &endpoint->to_receive,
+                           IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
+                               IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
     if (error != 0) {
-        char gid[INET6_ADDRSTRLEN] = "";
-        (void)inet_ntop(AF_INET6, endpoint->peer.gid, gid, sizeof gid);
-        mkv_verbs_say(problem,
-                      "%s cannot be reached from %s, port %u of RDMA device %s: %s; see "
-                      "`ip route` and the network of both",
-                      gid, verbs->facts.gid, verbs->facts.port, verbs->facts.device,
-                      strerror(error));
-        return false;
+        return error;
     }
-    return true;
+    return library->modify_qp(endpoint->qp, &endpoint->to_send,
+                              IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+                                  IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
+}
+
+void mkv_endpoint_qp_unreached(const struct mkv_endpoint *endpoint, int error, char *problem) {
+    const struct mkv_verbs_facts *facts = &endpoint->verbs->facts;
+    char gid[INET6_ADDRSTRLEN] = "";
+    (void)inet_ntop(AF_INET6, endpoint->peer.gid, gid, sizeof gid);
+    mkv_verbs_say(problem,
+                  "%s cannot be reached from %s, port %u of RDMA device %s: %s; see "
+                  "`ip route` and the network of both",
+                  gid, facts->gid, facts->port, facts->device, strerror(error));
 }
 
 void mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint) {

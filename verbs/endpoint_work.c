@@ -278,8 +278,9 @@ static void do_effect(struct mkv_endpoint *endpoint, struct chain *chain, bool *
 
 void mkv_endpoint_work(struct mkv_endpoint *endpoint, uint64_t now_ns) {
     struct mkv_lane_effect effects[EFFECTS_AT_ONCE];
-    struct chain chain = {.count = 0};
+    struct chain chain; /* not cleared: it is as large as a page, and most of it is not used */
     uint32_t count;
+    chain.count = 0;
     if (!endpoint->is_connected) {
         return;
     }

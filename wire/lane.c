@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The send queue is a ring of positions; a position is the work request's id. What an input posts
- * waits between `handed` and `tail` until effects are asked for, so that a chain is known as a
- * whole when its last member is signalled, and credits leave at the last moment. Every other effect
- * is a place, a flag or a count: nothing can overflow, whatever comes before effects are asked for.
+ * What is posted is in the queue of lane_queue.h. Every other effect is a place, a flag or a count:
+ * nothing can overflow, whatever comes before effects are asked for.
  */
 #include "wire/lane.h"
 
 #include <string.h>
 
 #include "wire/lane_canary.h"
+#include "wire/lane_queue.h"
 
 /* The last credit and the last free slot are kept for messages of the lane's own. */
 #define CREDITS_KEPT 1u
@@ -17,12 +16,6 @@
 /* A probe's bytes are their offsets modulo this: a packet in the place of another is seen. */
 #define PROBE_PERIOD 251u
 #define PACKET_NUMBER_MASK 0xffffffu
-
-enum slot_use {
-    SLOT_FREE = 0,
-    SLOT_TAKEN,
-    SLOT_POSTED, /* or waiting to be */
-};
 
 _Static_assert(MKV_LANE_POSTED_MAX + MKV_LANE_TRANSFERS_MAX + MKV_LANE_EXPOSURES_MAX + 4 <=
                    MKV_LANE_EFFECTS_MAX,
@@ -63,139 +56,14 @@ static bool is_over(const struct mkv_lane *lane) {
     return lane->state == MKV_LANE_STOPPING || lane->state == MKV_LANE_DRAINED;
 }
 
-static uint32_t payload_bytes_max(const struct mkv_lane *lane) {
-    return lane->config.message_bytes - MKV_LANE_HEADER_BYTES;
-}
-
 static uint32_t probe_bytes(const struct mkv_lane *lane) {
-    return MKV_CANARY(MKV_LANE_CANARY_PROBE_SMALL) ? PROBE_PERIOD : payload_bytes_max(lane);
+    return MKV_CANARY(MKV_LANE_CANARY_PROBE_SMALL) ? PROBE_PERIOD
+                                                   : mkv_lane_payload_bytes_max(lane);
 }
 
 /* Effects are asked for without a time: it is that of the last input. */
 static void see_time(struct mkv_lane *lane, uint64_t now_ns) {
     lane->now_ns = mkv_max_u64(lane->now_ns, now_ns);
-}
-
-/* ---- the send queue -------------------------------------------------------------------------- */
-
-static struct mkv_lane_posted *posted_at(struct mkv_lane *lane, uint64_t position) {
-    return &lane->posted[position % MKV_LANE_POSTED_MAX];
-}
-
-static void enqueue(struct mkv_lane *lane, bool is_transfer, uint32_t place) {
-    MKV_ASSERT(lane->tail - lane->head < MKV_LANE_POSTED_MAX);
-    *posted_at(lane, lane->tail) = (struct mkv_lane_posted){
-        .posted_ns = lane->now_ns,
-        .place = place,
-        .is_transfer = is_transfer,
-    };
-    lane->tail++;
-}
-
-static void free_slot(struct mkv_lane *lane, uint32_t slot) {
-    MKV_ASSERT(slot < lane->config.sends_max);
-    MKV_ASSERT(lane->slots[slot].use != SLOT_FREE);
-    MKV_ASSERT(lane->slots_free < lane->config.sends_max);
-    lane->slots[slot].use = SLOT_FREE;
-    lane->slots_free++;
-}
-
-static uint32_t find_free_slot(const struct mkv_lane *lane) {
-    uint32_t slot = 0;
-    while (lane->slots[slot].use != SLOT_FREE) {
-        slot++;
-        MKV_ASSERT(slot < lane->config.sends_max);
-    }
-    return slot;
-}
-
-static void end_transfer(struct mkv_lane *lane, uint32_t place, bool is_ok) {
-    MKV_ASSERT(lane->transfer_is_used[place]);
-    MKV_ASSERT(lane->done_count < MKV_LANE_TRANSFERS_MAX);
-    const uint32_t at = (lane->done_first + lane->done_count) % MKV_LANE_TRANSFERS_MAX;
-    lane->done_places[at] = (uint8_t)place;
-    lane->done_is_ok[at] = is_ok;
-    lane->done_count++;
-    if (lane->transfers[place].is_read) {
-        MKV_ASSERT(lane->reads_posted > 0);
-        lane->reads_posted--;
-    }
-}
-
-/* L1: the only place where what was posted ends. */
-static void end_posted(struct mkv_lane *lane, uint64_t position, bool is_ok) {
-    const struct mkv_lane_posted *posted = posted_at(lane, position);
-    if (MKV_CANARY(MKV_LANE_CANARY_FREE_WHEN_STOPPED) && posted->is_told) {
-        return;
-    }
-    if (posted->is_transfer) {
-        end_transfer(lane, posted->place, is_ok);
-    } else if (!MKV_CANARY(MKV_LANE_CANARY_SLOT_FREE_WHEN_SENT)) {
-        MKV_ASSERT(lane->slots[posted->place].use == SLOT_POSTED);
-        free_slot(lane, posted->place);
-    }
-}
-
-/* Everything below `end` ends. */
-static void end_below(struct mkv_lane *lane, uint64_t end, bool is_ok) {
-    MKV_ASSERT(end <= lane->handed);
-    while (lane->head < end) {
-        end_posted(lane, lane->head, is_ok);
-        lane->head++;
-    }
-    /* What is next was behind this one until now, and much may be posted on a slow path. */
-    struct mkv_lane_posted *next = posted_at(lane, lane->head);
-    next->posted_ns = mkv_max_u64(next->posted_ns, lane->now_ns);
-}
-
-/* What has not reached the device from `position` on never will. */
-static void withdraw_from(struct mkv_lane *lane, uint64_t position) {
-    for (uint64_t at = position; at < lane->tail; at++) {
-        const struct mkv_lane_posted *posted = posted_at(lane, at);
-        if (!posted->is_transfer) {
-            free_slot(lane, posted->place);
-        } else if (!MKV_CANARY(MKV_LANE_CANARY_WITHDRAWN_IS_LOST)) {
-            end_transfer(lane, posted->place, false);
-        }
-    }
-    lane->sends_waiting = 0;
-    lane->tail = position;
-    if (lane->handed > position) {
-        lane->handed = position;
-    }
-}
-
-/* A slot that is not free, and whose credit is taken, joins the queue. */
-static void enqueue_send(struct mkv_lane *lane, uint32_t slot, enum mkv_lane_message kind,
-                         uint32_t bytes) {
-    MKV_ASSERT(lane->slots[slot].use == SLOT_TAKEN);
-    MKV_ASSERT(bytes <= payload_bytes_max(lane));
-    lane->slots[slot] = (struct mkv_lane_slot){
-        .bytes = bytes,
-        .use = SLOT_POSTED,
-        .kind = (uint8_t)kind,
-    };
-    enqueue(lane, false, slot);
-    lane->sends_waiting++;
-}
-
-static uint32_t take(struct mkv_lane *lane) {
-    MKV_ASSERT(lane->slots_free > 0);
-    MKV_ASSERT(lane->credits > 0);
-    const uint32_t slot = find_free_slot(lane);
-    lane->slots[slot].use = SLOT_TAKEN;
-    lane->slots_free--;
-    lane->credits--;
-    return slot;
-}
-
-/* A message of the lane's own. Whoever calls has seen that there is a slot and a credit. */
-static void enqueue_own(struct mkv_lane *lane, enum mkv_lane_message kind, uint32_t bytes) {
-    enqueue_send(lane, take(lane), kind, bytes);
-}
-
-static bool can_send_own(const struct mkv_lane *lane) {
-    return lane->slots_free > 0 && lane->credits > 0;
 }
 
 /* ---- states ---------------------------------------------------------------------------------- */
@@ -212,15 +80,15 @@ static void stop(struct mkv_lane *lane, enum mkv_lane_reason reason) {
         }
         return;
     }
-    withdraw_from(lane, lane->handed);
+    mkv_lane_withdraw_from(lane, lane->handed);
     lane->state = MKV_LANE_STOPPING;
     lane->reason = reason;
     lane->opened_is_due = false;
     lane->stop_is_due = true;
     for (uint64_t at = lane->head;
          MKV_CANARY(MKV_LANE_CANARY_FREE_WHEN_STOPPED) && at < lane->handed; at++) {
-        end_posted(lane, at, false);
-        posted_at(lane, at)->is_told = true;
+        mkv_lane_posted_end(lane, at, false);
+        mkv_lane_posted_at(lane, at)->is_told = true;
     }
 }
 
@@ -239,7 +107,7 @@ void mkv_lane_connected(struct mkv_lane *lane, uint64_t now_ns) {
     lane->state = MKV_LANE_PROBING;
     lane->since_ns = now_ns;
     if (!lane->config.is_server) {
-        enqueue_own(lane, MKV_LANE_MESSAGE_PROBE, probe_bytes(lane));
+        mkv_lane_enqueue_own(lane, MKV_LANE_MESSAGE_PROBE, probe_bytes(lane));
     }
 }
 
@@ -248,8 +116,8 @@ void mkv_lane_stop(struct mkv_lane *lane, enum mkv_lane_reason reason, uint64_t 
     MKV_ASSERT(reason == MKV_LANE_REASON_CLOSED || reason == MKV_LANE_REASON_PEER);
     const bool tells = is_running(lane) && reason == MKV_LANE_REASON_CLOSED;
     stop(lane, reason);
-    if (tells && can_send_own(lane)) {
-        enqueue_own(lane, MKV_LANE_MESSAGE_CLOSE, 0);
+    if (tells && mkv_lane_can_send_own(lane)) {
+        mkv_lane_enqueue_own(lane, MKV_LANE_MESSAGE_CLOSE, 0);
     }
 }
 
@@ -266,7 +134,7 @@ void mkv_lane_destroyed(struct mkv_lane *lane) {
     MKV_ASSERT(lane->destroy_is_handed);
     MKV_ASSERT(lane->state == MKV_LANE_STOPPING);
     lane->destroy_is_handed = false;
-    end_below(lane, lane->handed, false);
+    mkv_lane_end_below(lane, lane->handed, false);
 }
 
 void mkv_lane_event(struct mkv_lane *lane, enum mkv_lane_event event, uint64_t now_ns) {
@@ -358,27 +226,27 @@ uint32_t mkv_lane_slot_take(struct mkv_lane *lane) {
         return MKV_NONE_U32;
     }
     lane->waits_for_credit = false;
-    return take(lane);
+    return mkv_lane_take(lane);
 }
 
 void mkv_lane_slot_give(struct mkv_lane *lane, uint32_t slot) {
     MKV_ASSERT(slot < lane->config.sends_max);
-    MKV_ASSERT(lane->slots[slot].use == SLOT_TAKEN);
-    free_slot(lane, slot);
+    MKV_ASSERT(lane->slots[slot].use == MKV_LANE_SLOT_TAKEN);
+    mkv_lane_slot_free(lane, slot);
     lane->credits++;
 }
 
 void mkv_lane_send(struct mkv_lane *lane, uint32_t slot, uint32_t bytes, uint64_t now_ns) {
     see_time(lane, now_ns);
     MKV_ASSERT(bytes >= 1);
-    MKV_ASSERT(bytes <= payload_bytes_max(lane));
+    MKV_ASSERT(bytes <= mkv_lane_payload_bytes_max(lane));
     if (is_over(lane)) {
         mkv_lane_slot_give(lane, slot);
         return;
     }
     MKV_ASSERT(lane->state == MKV_LANE_OPEN);
     MKV_ASSERT(slot < lane->config.sends_max);
-    enqueue_send(lane, slot, MKV_LANE_MESSAGE_STREAM, bytes);
+    mkv_lane_enqueue_send(lane, slot, MKV_LANE_MESSAGE_STREAM, bytes);
 }
 
 bool mkv_lane_transfer_room(const struct mkv_lane *lane, bool is_read) {
@@ -401,7 +269,7 @@ void mkv_lane_transfer(struct mkv_lane *lane, const struct mkv_lane_transfer *tr
     lane->transfer_is_used[place] = true;
     lane->transfers_used++;
     lane->reads_posted += transfer->is_read;
-    enqueue(lane, true, place);
+    mkv_lane_enqueue(lane, true, place);
 }
 
 uint32_t mkv_lane_posted_count(const struct mkv_lane *lane) {
@@ -479,10 +347,10 @@ void mkv_lane_completed(struct mkv_lane *lane, const struct mkv_lane_completion 
     const bool earlier_ok = !lane->has_failed && completion->status != MKV_LANE_FLUSHED;
     const bool counts_as_ok =
         MKV_CANARY(MKV_LANE_CANARY_FLUSHED_IS_OK) || (is_ok && !lane->has_failed);
-    end_below(lane, completion->work, earlier_ok);
-    end_below(lane, completion->work + 1, counts_as_ok);
+    mkv_lane_end_below(lane, completion->work, earlier_ok);
+    mkv_lane_end_below(lane, completion->work + 1, counts_as_ok);
     if (MKV_CANARY(MKV_LANE_CANARY_COMPLETES_ALL_POSTED)) {
-        end_below(lane, lane->handed, counts_as_ok);
+        mkv_lane_end_below(lane, lane->handed, counts_as_ok);
     }
     if (!is_ok) {
         lane->has_failed = true;
@@ -498,7 +366,7 @@ void mkv_lane_not_posted(struct mkv_lane *lane, uint64_t work, uint64_t now_ns) 
     MKV_ASSERT(lane->state != MKV_LANE_DRAINED);
     MKV_ASSERT(work >= lane->head);
     MKV_ASSERT(work < lane->handed);
-    withdraw_from(lane, work);
+    mkv_lane_withdraw_from(lane, work);
     stop(lane, MKV_LANE_REASON_LOCAL_ERROR);
 }
 
@@ -597,10 +465,10 @@ bool mkv_lane_received(struct mkv_lane *lane, const uint8_t *message, uint32_t m
         return false;
     }
     if (header.kind == MKV_LANE_MESSAGE_PROBE) {
-        MKV_ASSERT(can_send_own(lane));
+        MKV_ASSERT(mkv_lane_can_send_own(lane));
         lane->probe_is_answered = true;
         lane->probe_answer = lane->tail;
-        enqueue_own(lane, MKV_LANE_MESSAGE_PROBE_ANSWER, probe_bytes(lane));
+        mkv_lane_enqueue_own(lane, MKV_LANE_MESSAGE_PROBE_ANSWER, probe_bytes(lane));
     } else if (lane->state == MKV_LANE_PROBING) {
         /* The answer to the probe, or what the client says behind it. */
         open_lane(lane);
@@ -633,9 +501,9 @@ void mkv_lane_given_back(struct mkv_lane *lane, uint64_t now_ns) {
 /* Half of the receives are to be given back, and no message is on its way out that could do it. */
 static void send_credits(struct mkv_lane *lane) {
     if (is_running(lane) && lane->receives_owed * 2 >= lane->config.receives &&
-        lane->sends_waiting == 0 && can_send_own(lane) &&
+        lane->sends_waiting == 0 && mkv_lane_can_send_own(lane) &&
         !MKV_CANARY(MKV_LANE_CANARY_CREDIT_KEPT)) {
-        enqueue_own(lane, MKV_LANE_MESSAGE_CREDIT, 0);
+        mkv_lane_enqueue_own(lane, MKV_LANE_MESSAGE_CREDIT, 0);
         lane->counters.credit_messages_total++;
     }
 }
@@ -673,7 +541,7 @@ static void hand_out_send(struct mkv_lane *lane, uint32_t slot, struct mkv_lane_
     lane->receives_owed = 0;
     lane->counters.sends_total++;
     if (MKV_CANARY(MKV_LANE_CANARY_SLOT_FREE_WHEN_SENT)) {
-        free_slot(lane, slot);
+        mkv_lane_slot_free(lane, slot);
     }
 }
 
@@ -687,7 +555,7 @@ static void hand_out_transfer(struct mkv_lane *lane, uint32_t place,
 
 static void hand_out_posted(struct mkv_lane *lane, bool is_last_of_call,
                             struct mkv_lane_effect *effect) {
-    const struct mkv_lane_posted *posted = posted_at(lane, lane->handed);
+    const struct mkv_lane_posted *posted = mkv_lane_posted_at(lane, lane->handed);
     const bool has_more = lane->handed + 1 < lane->tail && !is_last_of_call;
     effect->work = lane->handed;
     effect->has_more = has_more || MKV_CANARY(MKV_LANE_CANARY_HAS_MORE_AT_END);

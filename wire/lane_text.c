@@ -96,10 +96,8 @@ static const struct reason_text reasons[MKV_LANE_REASON_COUNT] = {
          "the kernel's log of this host."},
     [MKV_LANE_REASON_PROBE] =
         {"probe",
-         "Packets of the full MTU did not come through in time: a port or switch on the way has a "
-         "smaller MTU, or the path is blocked (RoCE v2 is UDP port 4791). Set the MTU of every "
-         "port and switch above that of the path (RDMA's 4096 needs 4200 on Ethernet), or set "
-         "rdma.mtu to 1024 (for an Ethernet MTU of 1500) on this side or the other."},
+         "Packets of the full MTU do not come through; set the MTU of each port and switch on the "
+         "way above RDMA's (4096 needs 4200), or rdma.mtu to 1024, and let UDP port 4791 pass."},
     [MKV_LANE_REASON_SILENT] =
         {"silent",
          "An operation that was posted has not completed in time; look at the link of both ports "

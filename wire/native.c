@@ -49,6 +49,8 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
     case MKV_NATIVE_DATA:
         return (struct shape){0, 0, MKV_NATIVE_DATA_BYTES, MKV_NATIVE_DATA_BYTES,
                               (header->flags & FLAGS_ELSEWHERE) != 0 ? 0 : MKV_BLOCK_BYTES_MAX};
+    case MKV_NATIVE_TAKEN:
+        return (struct shape){0, 0, MKV_NATIVE_TAKEN_BYTES, MKV_NATIVE_TAKEN_BYTES, 0};
     case MKV_NATIVE_PING:
         return (struct shape){0, 0, mkv_native_ring_bytes(header), mkv_native_ring_bytes(header),
                               0};
@@ -108,6 +110,7 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
         return (struct shape){1, 1, MKV_NATIVE_RESULT_BYTES, MKV_NATIVE_RESULT_BYTES, 0};
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
+    case MKV_NATIVE_TAKEN:
     case MKV_NATIVE_PING:
     case MKV_NATIVE_AUTH:
         return (struct shape){0, 0, 0, 0, 0};
@@ -129,7 +132,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
 static bool has_items(enum mkv_native_op op) {
     return op != MKV_NATIVE_HELLO && op != MKV_NATIVE_READY && op != MKV_NATIVE_DATA &&
            op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING && op != MKV_NATIVE_AUTH &&
-           op != MKV_NATIVE_SHARDS && op != MKV_NATIVE_WINDOW && op != MKV_NATIVE_CONNECT;
+           op != MKV_NATIVE_SHARDS && op != MKV_NATIVE_WINDOW && op != MKV_NATIVE_CONNECT &&
+           op != MKV_NATIVE_TAKEN;
 }
 
 static enum mkv_native_error check_flags(const struct mkv_native_header *header) {
@@ -167,8 +171,9 @@ static enum mkv_native_error check_flags(const struct mkv_native_header *header)
         (is_answer || (header->op != MKV_NATIVE_HELLO && header->op != MKV_NATIVE_PING))) {
         return MKV_NATIVE_BAD_FLAGS;
     }
-    /* READY and DATA end no request; their op stands in an answer only when one is refused. */
-    const bool ends_nothing = header->op == MKV_NATIVE_READY || header->op == MKV_NATIVE_DATA;
+    /* These end no request; their op stands in an answer only when one is refused. */
+    const bool ends_nothing = header->op == MKV_NATIVE_READY || header->op == MKV_NATIVE_DATA ||
+                              header->op == MKV_NATIVE_TAKEN;
     if (ends_nothing && is_answer && header->status == MKV_STATUS_OK) {
         return MKV_NATIVE_BAD_FLAGS;
     }
@@ -369,22 +374,29 @@ static bool take_window_offset(struct mkv_native_item *item) {
 void mkv_native_remote_encode(const struct mkv_native_remote *remote, uint8_t *bytes) {
     mkv_store_u64(bytes + 0, remote->address);
     mkv_store_u32(bytes + 8, remote->key);
-    mkv_store_u32(bytes + 12, 0);
+    mkv_store_u32(bytes + 12, remote->slots);
 }
 
 /* The memory of an item, whose length is right. */
-static enum mkv_native_error take_remote(enum mkv_native_op op, const uint8_t *bytes,
-                                         struct mkv_native_item *item) {
+static enum mkv_native_error take_remote(const struct mkv_native_header *header,
+                                         const uint8_t *bytes, struct mkv_native_item *item) {
+    const bool is_get = header->op == MKV_NATIVE_GET;
     item->remote.address = mkv_load_u64(bytes + 0);
     item->remote.key = mkv_load_u32(bytes + 8);
-    if (!mkv_native_is_zero(bytes + 12, 4)) {
-        return MKV_NATIVE_NOT_ZERO;
+    item->remote.slots = mkv_load_u32(bytes + 12);
+    if (item->remote.slots > 0) {
+        if (!is_get) {
+            return MKV_NATIVE_NOT_ZERO;
+        }
+        const uint64_t room = (uint64_t)item->remote.slots * MKV_NATIVE_SLOT_BYTES;
+        return header->item_count == 1 && item->remote.slots <= MKV_NATIVE_SLOTS_MAX &&
+                       item->remote.address <= UINT64_MAX - room
+                   ? MKV_NATIVE_OK
+                   : MKV_NATIVE_BAD_LENGTH;
     }
     if (item->length == 0) {
         const bool is_clean = item->remote.address == 0 && item->remote.key == 0;
-        return op == MKV_NATIVE_GET ? MKV_NATIVE_BAD_LENGTH
-               : is_clean           ? MKV_NATIVE_OK
-                                    : MKV_NATIVE_NOT_ZERO;
+        return is_get ? MKV_NATIVE_BAD_LENGTH : is_clean ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
     }
     return item->remote.address <= UINT64_MAX - item->length ? MKV_NATIVE_OK
                                                              : MKV_NATIVE_BAD_LENGTH;
@@ -427,7 +439,7 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
         item->reason = tells ? bytes[39] : 0;
         enum mkv_native_error error = check_item(header->op, item);
         if (error == MKV_NATIVE_OK && is_remote) {
-            error = take_remote(header->op,
+            error = take_remote(header,
                                 body + items_bytes + (size_t)index * MKV_NATIVE_REMOTE_BYTES, item);
         }
         if (error != MKV_NATIVE_OK) {

@@ -56,8 +56,8 @@
  *     STATS, PING                      ->
  *                                      <-      answer {body: JSON text; empty}
  *
- *   READY and DATA end nothing and carry no flag, whichever side sends them; all other frames of
- * the server are answers. An answer with a status other than ok refuses the whole request: item
+ *   READY, DATA and TAKEN end nothing, whichever side sends them; all other frames of the server
+ * are answers. An answer with a status other than ok refuses the whole request: item
  * count 0, body = at most MKV_NATIVE_TEXT_BYTES_MAX bytes of UTF-8 text for people. A frame that
  * cannot be decoded is answered so with status invalid, its op (PING where that is unknown), and a
  * close.
@@ -76,6 +76,10 @@
  * COMMIT or a GET with MKV_NATIVE_FLAG_REMOTE names for each item memory of the client, behind the
  * items and before the keys: the server reads the payloads of the first two from there, without
  * READY and DATA, and writes those of a GET there, whose DATA has the flag too, and no payload.
+ * What is larger than the memory that a client has for it goes in pieces: DATA of a client with the
+ * flag, for a READY, says where its bytes are, and TAKEN of the server how many of these have been
+ * read; a GET of one item may name slots, which the server fills in turn, and TAKEN of the client
+ * says how many are free again.
  *
  * Invariants
  *  I1  Nothing is allocated from a length before it was checked against the limits.
@@ -112,6 +116,7 @@
 #define MKV_NATIVE_WINDOW_BYTES 16u  /* body of a WINDOW and of its answer */
 #define MKV_NATIVE_CONNECT_BYTES 64u /* body of a CONNECT and of its answer */
 #define MKV_NATIVE_REMOTE_BYTES 16u  /* of an item with MKV_NATIVE_FLAG_REMOTE */
+#define MKV_NATIVE_TAKEN_BYTES 16u
 
 /* Limits of version 1 that no side may exceed, whatever HELLO says. */
 #define MKV_NATIVE_ITEMS_MAX 256u
@@ -128,6 +133,9 @@
 #define MKV_NATIVE_WINDOW_ITEMS_MAX 8u
 /* Items of a request with MKV_NATIVE_FLAG_REMOTE. */
 #define MKV_NATIVE_REMOTE_ITEMS_MAX 64u
+/* Memory of a GET that is filled again and again: so many slots, of so many bytes. */
+#define MKV_NATIVE_SLOTS_MAX 64u
+#define MKV_NATIVE_SLOT_BYTES (1024u * 1024u)
 /* The text that says why a request was refused. */
 #define MKV_NATIVE_TEXT_BYTES_MAX 256u
 
@@ -151,8 +159,9 @@ enum mkv_native_op {
     MKV_NATIVE_SHARDS = 17,  /* only where MKV_NATIVE_FEATURE_SHARDS was granted */
     MKV_NATIVE_WINDOW = 18,  /* the same of MKV_NATIVE_FEATURE_WINDOW */
     MKV_NATIVE_CONNECT = 19, /* the same of MKV_NATIVE_FEATURE_RDMA */
+    MKV_NATIVE_TAKEN = 20,   /* only over a lane */
 };
-#define MKV_NATIVE_OP_LAST MKV_NATIVE_CONNECT
+#define MKV_NATIVE_OP_LAST MKV_NATIVE_TAKEN
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
 #define MKV_NATIVE_FLAG_INLINE 0x2u
@@ -164,8 +173,9 @@ enum mkv_native_op {
 #define MKV_NATIVE_FLAG_RING 0x10u
 /* Of a GET and of DATA: the payload is in the window. */
 #define MKV_NATIVE_FLAG_WINDOW 0x20u
-/* Of a PUT, COMMIT or GET: its items name memory of the client. Of DATA, the server's alone: the
- * bytes have been written there. Only on connections that have a lane. */
+/* Of a PUT, COMMIT or GET: its items name memory of the client. Of the server's DATA: the bytes
+ * have been written there; of a client's: it says where they are. Only on connections that have a
+ * lane. */
 #define MKV_NATIVE_FLAG_REMOTE 0x40u
 
 /* Features: bits of HELLO, which wants them, and of its answer, which grants them. */
@@ -208,11 +218,17 @@ struct mkv_native_header {
  *
  * remote (16 bytes, with MKV_NATIVE_FLAG_REMOTE; one for each item, behind the items and before the
  * keys): 0 8 address of the item's first byte in the client's memory | 8 4 remote key of that
- * memory | 12 4 0. All 0 where the item's length is 0, which it is not in a GET: it is the room.
+ * memory | 12 4 slots. All 0 where the item's length is 0, which it is not in a GET without slots:
+ * there it is the room. Slots are a GET's with one item, and on connections that
+ * MKV_NATIVE_FEATURE_ROOTS was granted on: the memory is then so many times MKV_NATIVE_SLOT_BYTES,
+ * whatever the length. DATA n of the request with bytes and the flag, from 0, is in slot n modulo
+ * slots, which it fills at most, and is written when the client has said by TAKEN that it is done
+ * with more than n less slots of them.
  */
 struct mkv_native_remote {
     uint64_t address;
     uint32_t key;
+    uint32_t slots; /* of a GET; 0: the memory has the item's length */
 };
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
 #define MKV_NATIVE_ITEM_RELAXED 0x2u
@@ -255,11 +271,12 @@ struct mkv_native_ready {
     uint64_t bytes;
 };
 
-/* DATA body (56 bytes): 0 4 item | 4 4 0 | 8 8 offset in the value | 16 8 length of the whole value
- * | 24 8 bytes (= payload bytes of the frame, which are 0 with the payload in the window or written
- * by RDMA) | 32 16 root of the whole value (server to client, 0 for a value of segments) | 48 8
- * offset in the window (with MKV_NATIVE_FLAG_WINDOW), else 0. The header's request id names the
- * request. */
+/* DATA body (56 bytes): 0 4 item | 4 4 remote key of a client's with MKV_NATIVE_FLAG_REMOTE, else 0
+ * | 8 8 offset in the value | 16 8 length of the whole value | 24 8 bytes (= payload bytes of the
+ * frame, which are 0 with the payload in the window or moved by RDMA) | 32 16 root of the whole
+ * value (server to client, 0 for a value of segments) | 48 8 offset in the window (with
+ * MKV_NATIVE_FLAG_WINDOW), or address (a client's with MKV_NATIVE_FLAG_REMOTE), else 0. The
+ * header's request id names the request. */
 struct mkv_native_data {
     uint32_t item;
     uint64_t offset;
@@ -267,7 +284,13 @@ struct mkv_native_data {
     uint64_t bytes;
     struct mkv_root root;
     uint64_t window_offset;
+    struct mkv_native_remote remote; /* of a client's with MKV_NATIVE_FLAG_REMOTE, else 0 */
 };
+
+/* TAKEN body (16 bytes): 0 8 count | 8 8 0. Of the server, with request id 0: so many DATA of the
+ * client with MKV_NATIVE_FLAG_REMOTE have been read, in the order in which they came, since there
+ * is a lane. Of the client, with the request id of a GET that names slots: it is done with so many
+ * DATA of it. Counts grow; what is not due any more changes nothing. */
 
 /* WINDOW body (16 bytes), and that of its answer: 0 8 bytes wanted, 0 when it is mapped; the bytes
  * of the window | 8 8 0 */
@@ -455,6 +478,8 @@ void mkv_native_data_encode(const struct mkv_native_data *data, uint8_t *bytes);
 /* The body of a frame with that header, whose payload bytes it compares, too. */
 enum mkv_native_error mkv_native_data_decode(const struct mkv_native_header *header,
                                              const uint8_t *bytes, struct mkv_native_data *data);
+void mkv_native_taken_encode(uint64_t count, uint8_t *bytes);
+enum mkv_native_error mkv_native_taken_decode(const uint8_t *bytes, uint64_t *count);
 void mkv_native_window_encode(uint64_t window_bytes, uint8_t *bytes);
 enum mkv_native_error mkv_native_window_decode(const uint8_t *bytes, uint64_t *window_bytes);
 /* That of a request, or with an epoch that of an answer. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bodies of fixed size: results, READY, DATA, and both sides of WINDOW, CONNECT and HELLO.
+ * Bodies of fixed size: results, READY, DATA, TAKEN, and both sides of WINDOW, CONNECT and HELLO.
  */
 #include "wire/native.h"
 
@@ -143,34 +143,54 @@ static enum mkv_native_error check_data(const struct mkv_native_data *data) {
 
 void mkv_native_data_encode(const struct mkv_native_data *data, uint8_t *bytes) {
     MKV_ASSERT(check_data(data) == MKV_NATIVE_OK);
+    MKV_ASSERT(data->window_offset == 0 || data->remote.address == 0);
     memset(bytes, 0, MKV_NATIVE_DATA_BYTES);
     mkv_store_u32(bytes + 0, data->item);
+    mkv_store_u32(bytes + 4, data->remote.key);
     mkv_store_u64(bytes + 8, data->offset);
     mkv_store_u64(bytes + 16, data->length);
     mkv_store_u64(bytes + 24, data->bytes);
     memcpy(bytes + 32, data->root.bytes, sizeof data->root.bytes);
-    mkv_store_u64(bytes + 48, data->window_offset);
+    mkv_store_u64(bytes + 48, data->window_offset | data->remote.address);
 }
 
 enum mkv_native_error mkv_native_data_decode(const struct mkv_native_header *header,
                                              const uint8_t *bytes, struct mkv_native_data *data) {
     const bool is_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
-    const bool is_elsewhere = is_window || (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
+    const bool is_remote = (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
+    const uint64_t place = mkv_load_u64(bytes + 48);
     data->item = mkv_load_u32(bytes + 0);
     data->offset = mkv_load_u64(bytes + 8);
     data->length = mkv_load_u64(bytes + 16);
     data->bytes = mkv_load_u64(bytes + 24);
     memcpy(data->root.bytes, bytes + 32, sizeof data->root.bytes);
-    data->window_offset = mkv_load_u64(bytes + 48);
-    if (!mkv_native_is_zero(bytes + 4, 4) || (!is_window && data->window_offset != 0)) {
+    data->window_offset = is_window ? place : 0;
+    data->remote = (struct mkv_native_remote){.address = is_remote ? place : 0,
+                                              .key = is_remote ? mkv_load_u32(bytes + 4) : 0};
+    if ((!is_remote && !mkv_native_is_zero(bytes + 4, 4)) ||
+        (!is_window && !is_remote && place != 0)) {
         return MKV_NATIVE_NOT_ZERO;
     }
     const enum mkv_native_error error = check_data(data);
     if (error != MKV_NATIVE_OK) {
         return error;
     }
-    return header->payload_bytes == (is_elsewhere ? 0 : data->bytes) ? MKV_NATIVE_OK
-                                                                     : MKV_NATIVE_BAD_PAYLOAD_BYTES;
+    if (is_remote && data->remote.address > UINT64_MAX - data->bytes) {
+        return MKV_NATIVE_BAD_LENGTH;
+    }
+    return header->payload_bytes == (is_window || is_remote ? 0 : data->bytes)
+               ? MKV_NATIVE_OK
+               : MKV_NATIVE_BAD_PAYLOAD_BYTES;
+}
+
+void mkv_native_taken_encode(uint64_t count, uint8_t *bytes) {
+    memset(bytes, 0, MKV_NATIVE_TAKEN_BYTES);
+    mkv_store_u64(bytes, count);
+}
+
+enum mkv_native_error mkv_native_taken_decode(const uint8_t *bytes, uint64_t *count) {
+    *count = mkv_load_u64(bytes);
+    return mkv_native_is_zero(bytes + 8, 8) ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
 }
 
 void mkv_native_window_encode(uint64_t window_bytes, uint8_t *bytes) {

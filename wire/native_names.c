@@ -87,6 +87,8 @@ const char *mkv_native_op_name(enum mkv_native_op op) {
         return "window";
     case MKV_NATIVE_CONNECT:
         return "connect";
+    case MKV_NATIVE_TAKEN:
+        return "taken";
     case MKV_NATIVE_STATS:
         return "stats";
     case MKV_NATIVE_PING:

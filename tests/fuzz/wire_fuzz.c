@@ -131,6 +131,15 @@ static void decode_hello(const uint8_t *body) {
     }
 }
 
+static void decode_taken(const uint8_t *body) {
+    uint8_t again[MKV_NATIVE_TAKEN_BYTES];
+    uint64_t count;
+    if (mkv_native_taken_decode(body, &count) == MKV_NATIVE_OK) {
+        mkv_native_taken_encode(count, again);
+        MKV_ASSERT(memcmp(again, body, sizeof again) == 0);
+    }
+}
+
 static void decode_window(const uint8_t *body) {
     uint8_t again[MKV_NATIVE_WINDOW_BYTES];
     uint64_t window_bytes;
@@ -191,6 +200,11 @@ static void decode_body(const struct mkv_native_header *header, const uint8_t *b
     } else if (header->op == MKV_NATIVE_WINDOW) {
         MKV_ASSERT(header->body_bytes == MKV_NATIVE_WINDOW_BYTES);
         decode_window(body);
+    } else if (header->op == MKV_NATIVE_TAKEN) {
+        MKV_ASSERT(header->body_bytes == (answer ? 0 : MKV_NATIVE_TAKEN_BYTES));
+        if (!answer) {
+            decode_taken(body);
+        }
     } else if (header->op == MKV_NATIVE_CONNECT) {
         MKV_ASSERT(header->body_bytes == MKV_NATIVE_CONNECT_BYTES);
         decode_connect(header, body);

@@ -57,12 +57,15 @@ class LabNode:
                 printf 'GET %s HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' "$1" |
                     nc -w 20 127.0.0.1 9901
             }}
-            step=0
+            now() {{
+                read -r up idle </proc/uptime
+                echo ${{up%.*}}
+            }}
+            end=$(($(now) + {STEPS_MAX}))
             until {condition}; do
-                step=$((step + 1))
-                [ $step -lt {2 * STEPS_MAX} ] || exit 1
+                [ $(now) -lt $end ] || exit 1
                 kill -0 $(cat {self.folder}/pid) || exit 2
-                sleep 0.5
+                sleep 0.3
             done""", seconds=4 * STEPS_MAX, check=False)
         if done.status != 0:
             raise AssertionError(

@@ -4,10 +4,11 @@
  * over a connection and keys of its own, and check every answer against the log of what was
  * acknowledged (load_log.h).
  *
- *   load_client run     works until the time is over or the server is gone; prints "loading" once
- *                       all threads are connected
- *   load_client verify  reads every key: acknowledged puts are identical, deletes stay deleted,
- *                       what was under way when the server went is old or new
+ *   load_client run     works until the time is over, the server is gone, or there is no file
+ *                       --while any more; prints "loading" once all threads are connected
+ *   load_client verify  reads every key, and looks each up with those behind it: acknowledged puts
+ *                       are identical, deletes stay deleted, what was under way when the server
+ *                       went is old or new
  *
  * With --allow-missing drives of the server may fail meanwhile: a key may be missing where a reason
  * is told, and what an operation came to may be open until the key is read. Bytes that come are
@@ -25,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/memkv.h"
 #include "tests/integration/load_log.h"
@@ -39,6 +41,7 @@ struct options {
     const char *server;
     const char *log_path;
     const char *tenant;
+    const char *while_path; /* NULL: not given */
     uint32_t threads;
     uint32_t keys; /* of one thread */
     uint32_t bytes_max;
@@ -53,6 +56,7 @@ struct totals {
     uint64_t deletes;
     uint64_t gets; /* with the bytes that they had to have */
     uint64_t misses;
+    uint64_t lookups; /* that found as many keys from the first on as there had to be */
     uint64_t bytes;
     uint64_t refused, no_space;        /* without effect: busy or too late; no room */
     uint64_t settled_old, settled_new; /* what the last kill cut short, or a drive that failed */
@@ -354,6 +358,33 @@ static void exists(struct worker *worker) {
     }
 }
 
+/* How many keys from the first on are there, as a prefix cache asks. */
+static void lookup(struct worker *worker, uint32_t count) {
+    const bool drives_fail = worker->load->options.allow_missing;
+    struct memkv_key keys[BATCH_MAX];
+    size_t resident = 0;
+    size_t owed = count;
+    for (uint32_t index = 0; index < count; index++) {
+        name_item(worker, index, MEMKV_OP_EXISTS);
+        keys[index] = (struct memkv_key){worker->items[index].key, worker->items[index].key_bytes};
+        if (owed == count && !worker->load->log.keys[worker->keys[index]].value.present) {
+            owed = index;
+        }
+    }
+    const enum memkv_status status = memkv_lookup(worker->client, keys, count, &resident, NULL);
+    if (is_gone(status)) {
+        worker->totals.server_gone = !drives_fail;
+    } else if (status == MEMKV_BUSY || status == MEMKV_DEADLINE) {
+        worker->totals.refused++;
+    } else if (drives_fail && (status == MEMKV_IO_ERROR || resident < owed)) {
+        worker->totals.missing++;
+    } else if (status != MEMKV_OK || resident != owed) {
+        complain(worker, worker->keys[owed < count ? owed : 0], "a lookup counts others");
+    } else {
+        worker->totals.lookups++;
+    }
+}
+
 /* ---- the two commands ----------------------------------------------------------------------- */
 
 static void reconnect(struct worker *worker) {
@@ -373,11 +404,17 @@ static bool is_open(const struct worker *worker, uint32_t count) {
     return false;
 }
 
+static bool goes_on(const struct worker *worker, double end) {
+    const char *path = worker->load->options.while_path;
+    return !worker->totals.server_gone && worker->totals.broken_promises == 0 && now_s() < end &&
+           (path == NULL || access(path, F_OK) == 0);
+}
+
 static void run(struct worker *worker) {
     const struct options *options = &worker->load->options;
     const double end = now_s() + options->seconds;
     uint64_t batches = 0;
-    while (!worker->totals.server_gone && worker->totals.broken_promises == 0 && now_s() < end) {
+    while (goes_on(worker, end)) {
         const uint32_t count = 1 + (uint32_t)(random_next(worker) % BATCH_MAX);
         const uint32_t choice = (uint32_t)(random_next(worker) % 100);
         choose_keys(worker, count);
@@ -389,8 +426,10 @@ static void run(struct worker *worker) {
             mutate(worker, count, MEMKV_OP_DELETE);
         } else if (choice < 95) {
             get(worker, count);
-        } else {
+        } else if (choice < 98) {
             exists(worker);
+        } else {
+            lookup(worker, count);
         }
         batches++;
         if (options->reconnect_every != 0 && batches % options->reconnect_every == 0 &&
@@ -415,6 +454,13 @@ static void verify(struct worker *worker) {
     const uint32_t own = worker->load->options.keys;
     for (uint32_t index = 0; index < own && !worker->totals.server_gone; index++) {
         verify_key(worker, worker->index * own + index);
+    }
+    for (uint32_t first = 0; first + BATCH_MAX <= own && !worker->totals.server_gone;
+         first += BATCH_MAX) {
+        for (uint32_t index = 0; index < BATCH_MAX; index++) {
+            worker->keys[index] = worker->index * own + first + index;
+        }
+        lookup(worker, BATCH_MAX);
     }
     if (worker->totals.server_gone) {
         die("the server went away while it was verified");
@@ -460,6 +506,7 @@ static void add(struct totals *sum, const struct totals *part) {
     sum->deletes += part->deletes;
     sum->gets += part->gets;
     sum->misses += part->misses;
+    sum->lookups += part->lookups;
     sum->bytes += part->bytes;
     sum->refused += part->refused;
     sum->no_space += part->no_space;
@@ -473,12 +520,13 @@ static void add(struct totals *sum, const struct totals *part) {
 
 static void print_totals(const struct totals *totals) {
     printf("{\"puts\":%" PRIu64 ",\"deletes\":%" PRIu64 ",\"gets\":%" PRIu64 ",\"misses\":%" PRIu64
-           ",\"bytes\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"no_space\":%" PRIu64
-           ",\"settled_old\":%" PRIu64 ",\"settled_new\":%" PRIu64 ",\"failed\":%" PRIu64
-           ",\"missing\":%" PRIu64 ",\"broken_promises\":%" PRIu64 ",\"server_gone\":%s}\n",
-           totals->puts, totals->deletes, totals->gets, totals->misses, totals->bytes,
-           totals->refused, totals->no_space, totals->settled_old, totals->settled_new,
-           totals->failed, totals->missing, totals->broken_promises,
+           ",\"lookups\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"refused\":%" PRIu64
+           ",\"no_space\":%" PRIu64 ",\"settled_old\":%" PRIu64 ",\"settled_new\":%" PRIu64
+           ",\"failed\":%" PRIu64 ",\"missing\":%" PRIu64 ",\"broken_promises\":%" PRIu64
+           ",\"server_gone\":%s}\n",
+           totals->puts, totals->deletes, totals->gets, totals->misses, totals->lookups,
+           totals->bytes, totals->refused, totals->no_space, totals->settled_old,
+           totals->settled_new, totals->failed, totals->missing, totals->broken_promises,
            totals->server_gone ? "true" : "false");
 }
 
@@ -487,7 +535,7 @@ static void print_totals(const struct totals *totals) {
 _Noreturn static void usage(void) {
     fputs("usage: load_client run|verify --server HOST:PORT --log FILE [--threads N] [--keys N]\n"
           "                   [--bytes-max N] [--seed N] [--seconds S] [--reconnect-every N]\n"
-          "                   [--allow-missing] [--tenant NAME]\n",
+          "                   [--allow-missing] [--tenant NAME] [--while FILE]\n",
           stderr);
     exit(2);
 }
@@ -522,6 +570,7 @@ static void parse(int argc, char **argv, struct options *options) {
         {"reconnect-every", required_argument, NULL, 'r'},
         {"allow-missing", no_argument, NULL, 'm'},
         {"tenant", required_argument, NULL, 'n'},
+        {"while", required_argument, NULL, 'w'},
         {NULL, 0, NULL, 0},
     };
     *options = (struct options){
@@ -558,6 +607,9 @@ static void parse(int argc, char **argv, struct options *options) {
             break;
         case 'n':
             options->tenant = optarg;
+            break;
+        case 'w':
+            options->while_path = optarg;
             break;
         default:
             usage();

@@ -112,6 +112,7 @@ class DoctorTest(unittest.TestCase):
                 (("x",), "it takes no x"), (("--nonsense",), "unknown option --nonsense"),
                 (("--peer",), "missing behind --peer"), (("--mtu", "1500"), "not 1500"),
                 (("--mtu", "8192"), "not 8192"), (("--traffic-class", "256"), "not 256"),
+                (("--memory", "4GB"), "'4GB'"), (("--memory", "0B"), "1B to 16TiB"),
                 (("--answer", "--seconds", "0"), "not 0"),
                 (("--answer", "--json"), "--answer goes with"),
                 (("--listen", "1"), "go with --answer"),

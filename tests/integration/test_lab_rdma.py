@@ -1,26 +1,34 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""RDMA over Soft-RoCE in machines of the lab: real verbs, without memkv and with verbs/."""
+"""RDMA over Soft-RoCE in a machine of the lab, which is booted once for all of this: a node whose
+clients put and get by it, byte for byte, while links, devices and processes go and come; verbs/ by
+itself; `memkv doctor`; and the lab's own wire."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
 
-from lab_node import Machine
+from lab_node import Drive, machine
 from lab.keeper import die_with_parent
+from lab_rdma import Node, client
 from node import BUILD, SOURCE
 
 LAB = os.path.join(SOURCE, "ci/lab/run")
 LAB_S_MAX = 400
-MACHINE_S_MAX = 1700
 SUITE = os.path.join(BUILD, "tests/integration/verbs_suite")
 SUITE_S_MAX = 600
-LONG = os.environ.get("MKV_LONG") == "1"
-# Faults happen this often, on the same devices.
-TIMES = 50 if LONG else 3
 STATUSES = os.path.join(SOURCE, "tests/fixtures/verbs_statuses.tsv")
+LONG = os.environ.get("MKV_LONG") == "1"
+MACHINE_S_MAX = 20000 if LONG else 1700
+# Faults that a node sees happen this often, on the same devices, and those of verbs/.
+NODE_TIMES = 50 if LONG else 3
+VERBS_TIMES = 50 if LONG else 1
+# The last two are more than one block.
+SIZES = (1, 65536, 65537, (1 << 20) + 1, 5000003)
+LAB_MACHINE = None
 
 # The one answers, the other asks, and asks again until the one is up.
 ACROSS = """
@@ -51,6 +59,18 @@ exit $status
 """
 
 
+def setUpModule():  # pylint: disable=invalid-name
+    global LAB_MACHINE  # pylint: disable=global-statement
+    programs = [SUITE] if os.path.exists(SUITE) else []
+    LAB_MACHINE = unittest.enterModuleContext(
+        machine([Drive("a")], programs, network="user", rdma=True, seconds=MACHINE_S_MAX))
+    LAB_MACHINE.boot()
+
+
+def wire():
+    LAB_MACHINE.sh("soft_roce_wire")
+
+
 def statuses():
     """What may be said to a fault: {(fault, side): the possible ones of each column}."""
     with open(STATUSES, encoding="ascii") as file:
@@ -58,64 +78,208 @@ def statuses():
     return {(row[0], row[1]): [column.split("|") for column in row[2:]] for row in rows}
 
 
-class AcrossTest(unittest.TestCase):
-    @unittest.skipUnless(LONG, "two machines, for a minute: --long")
-    def test_perftest__two_machines__messages_and_writes_go_across(self):
-        with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
-            script.write(ACROSS)
-            script.flush()
-            done = subprocess.run(
-                [sys.executable, LAB, "--machines", "2", "--rdma", "--drives", "0", script.name],
-                capture_output=True, text=True, check=False, timeout=LAB_S_MAX,
-                preexec_fn=die_with_parent)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertRegex(done.stdout, r"(?m)^2:  2 +100 +[\d.]+ ")
-        self.assertRegex(done.stdout, r"(?m)^2:  1048576 +5 +[\d.]+ ")
-
-
-class RdmaTest(unittest.TestCase):
-    """One machine for all of these, which is booted once."""
+class ServerTest(unittest.TestCase):
+    """Nodes that begin and end, and what they say."""
 
     @classmethod
     def setUpClass(cls):
-        cls.machine = cls.enterClassContext(Machine(network="user", rdma=True,
-                                                    seconds=MACHINE_S_MAX))
-        cls.machine.boot()
+        cls.machine = LAB_MACHINE
+        wire()
 
-    def bytes_sent(self, end):
-        return int(self.machine.sh(f"cat /sys/class/net/{end}/statistics/tx_bytes").said)
+    def node(self, folder, extra):
+        node = Node(self.machine, folder, extra)
+        self.addCleanup(node.end)
+        return node
 
-    @unittest.skipUnless(LONG, "it takes minutes; ./dev test --long")
-    def test_wire__perftest__bytes_take_it(self):
-        self.machine.sh("soft_roce_wire")
-        before = self.bytes_sent("left")
-        done = self.machine.sh(OVER_THE_WIRE.format(seconds=60), seconds=150)
-        self.assertRegex(done.said, r"(?m)^ 1048576 +5 +[\d.]+ ")
-        self.assertGreater(self.bytes_sent("left") - before, 5 << 20)
+    def test_require__no_such_device__is_refused_with_a_remedy(self):
+        node = self.node("refused", "rdma: {mode: require, device: rxe9}\n")
+        done = self.machine.sh(f"memkv start --config {node.folder}/memkv.yaml", seconds=100,
+                               check=False)
+        self.assertEqual(done.status, 69, done.said)
+        self.assertIn("rxe9", done.said)
+        self.assertIn("rdma.mode: auto", done.said)
 
-    @unittest.skipUnless(LONG, "it takes minutes; ./dev test --long")
-    def test_wire__the_middle_takes_small_packets_only__writes_do_not_arrive(self):
-        self.machine.sh("soft_roce_wire && /usr/bin/ip link set right_middle mtu 1500")
-        done = self.machine.sh(OVER_THE_WIRE.format(seconds=40), seconds=150, check=False)
-        self.assertNotEqual(done.status, 0, done.said)
-        self.assertNotRegex(done.said, r"(?m)^ 1048576 +5 +[\d.]+ ")
+    def test_off__no_port_is_opened(self):
+        node = self.node("off", "rdma: {mode: off}\n").start()
+        self.assertNotIn("RDMA", node.log())
+        self.assertFalse(json.loads(node.http("/v1/health")[1])["rdma_active"])
+        node.stop()
+
+    def test_devices__go_down_and_come_back__are_told_of(self):
+        node = self.node("ports", "rdma: {device: rxe_left}\n").start()
+        node.until_rdma(True)
+        self.assertRegex(node.log(), r"RDMA: rxe_left port 1 is up, RoCE v2 at 10\.78\.0\.1, GID")
+        self.assertEqual(json.loads(node.http("/v1/health")[1])["status"], "healthy")
+
+        self.machine.sh("ip link set left down")
+        node.until_rdma(False)
+        self.assertEqual(node.health(), "degraded")
+        self.machine.sh("ip link set left up")
+        node.until_rdma(True)
+
+        self.machine.sh("rdma link delete rxe_left")
+        node.until_rdma(False)
+        node.until_said("failed or was removed")
+        self.machine.sh("rdma link add rxe_left type rxe netdev left")
+        node.until_rdma(True)
+        self.assertEqual(node.health(), "healthy")
+        node.stop()
+
+
+class ClientTest(unittest.TestCase):
+    """One node for all of these, its clients, and what comes between them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = LAB_MACHINE
+        wire()
+        cls.node = Node(cls.machine, "clients").start()
+        cls.addClassCleanup(cls.node.end)
+        cls.node.until_rdma(True)
+
+    def test_put_and_get__every_size__the_same_bytes(self):
+        for transport, sizes in (("rdma", SIZES), ("auto", SIZES[-1:])):
+            before = self.node.moved()
+            for size in sizes:
+                key = f"{transport}-{size}"
+                self.machine.sh(f"""
+                    set -e
+                    head -c {size} /dev/urandom >/tmp/in
+                    {client(transport)} memkv put {key} /tmp/in
+                    {client(transport)} memkv get {key} /tmp/out
+                    cmp /tmp/in /tmp/out
+                    {client("tcp")} memkv get {key} /tmp/out
+                    cmp /tmp/in /tmp/out""", seconds=200)
+            after = self.node.moved()
+            self.assertEqual([after[0] - before[0], after[1] - before[1]],
+                             [sum(sizes), sum(sizes)], self.node.log())
+
+    def test_batches_and_prefixes__of_several_threads__are_what_they_have_to_be(self):
+        with self.node.loaded("busy", "rdma") as sums:
+            self.node.until_moves("rdma")
+            for kind in ("read", "write"):
+                self.node.until_sample(kind, f"memkv_rdma_{kind}_latency_us_count", "v > 20")
+        self.assertGreater(sums["puts"], 0)
+        self.assertGreater(sums["gets"], 0)
+        for transport in ("rdma", "tcp"):
+            sums = self.node.verify("busy", transport)
+            self.assertGreater(sums["gets"], 0)
+            self.assertGreater(sums["lookups"], 0)
+        self.assertEqual(self.node.failures("retry_exceeded"), 0)
+
+    # ---- faults ---------------------------------------------------------------------------------
+
+    def assert_kept(self, sums):
+        """All that was acknowledged is there, byte for byte."""
+        self.assertEqual((sums["broken_promises"], sums["missing"]), (0, 0), sums)
+        self.assertGreater(sums["gets"], 0)
+
+    def faulted(self, tenant, fault, repair, status=None):
+        """Clients go on over TCP, and come back to RDMA when it is mended."""
+        for _ in range(NODE_TIMES):
+            failures = self.node.failures(status) if status else 0
+            recoveries = self.node.sample("memkv_rdma_recoveries_total")
+            with self.node.loaded(tenant) as sums:
+                try:
+                    self.node.until_lanes()
+                    self.machine.sh(fault)
+                    self.node.until_no_lanes()
+                    self.node.until_moves("tcp")
+                finally:
+                    self.machine.sh(repair)
+                self.node.until_sample("back", "memkv_rdma_recoveries_total",
+                                       f"v > {recoveries}")
+                self.node.until_moves("rdma")
+            self.assert_kept(sums)
+            if status:
+                self.assertGreater(self.node.failures(status), failures)
+        self.node.verify(tenant)
+
+    def test_fault__the_link_goes_down__clients_go_on_and_come_back(self):
+        # As a cable that is pulled out; the address and its routes stay.
+        self.faulted("down", "ip link set left_middle down", "ip link set left_middle up",
+                     "port_down")
+
+    def test_fault__the_wire_is_cut__clients_go_on_and_come_back(self):
+        self.faulted("cut", "/usr/bin/ip link set right_middle nomaster",
+                     "/usr/bin/ip link set right_middle master middle")
+
+    def test_fault__the_device_is_deleted__clients_go_on_and_come_back(self):
+        self.faulted("deleted", "rdma link delete rxe_left",
+                     "rdma link add rxe_left type rxe netdev left", "device")
+
+    def test_fault__packets_are_lost__every_byte_comes_all_the_same(self):
+        for _ in range(NODE_TIMES):
+            with self.node.loaded("lossy", "rdma") as sums:
+                self.node.until_lanes()
+                try:
+                    self.machine.sh("/usr/bin/tc qdisc add dev right_middle root netem loss 2%")
+                    for _ in range(3):
+                        self.node.until_moves("rdma")
+                    said = self.machine.sh("/usr/bin/tc -s qdisc show dev right_middle").said
+                finally:
+                    self.machine.sh("/usr/bin/tc qdisc delete dev right_middle root")
+            self.assertRegex(said, r"dropped [1-9]")
+            self.assert_kept(sums)
+        self.node.verify("lossy")
+
+    def test_fault__clients_are_killed__the_node_lets_go_of_them(self):
+        for _ in range(NODE_TIMES):
+            with self.node.loaded("killed", "rdma") as sums:
+                self.node.until_lanes()
+                self.node.until_moves("rdma")
+                self.machine.sh("killall -9 load_client")
+                self.node.until_no_lanes()
+            self.assertEqual(sums, {"status": 137})
+            self.node.verify("killed")
+
+    def test_fault__the_node_is_killed__clients_come_back(self):
+        for _ in range(NODE_TIMES):
+            with self.node.loaded("alone") as sums:
+                self.node.until_lanes()
+                self.node.until_moves("rdma")
+                self.node.kill()
+                self.node.start()
+                self.node.until_moves("rdma")
+            self.assert_kept(sums)
+        self.node.verify("alone")
+
+    def test_fault__only_small_packets_pass__is_told_with_a_remedy_and_goes_over_tcp(self):
+        self.machine.sh(f"echo here | {client('tcp')} memkv put mtu -")
+        for _ in range(NODE_TIMES):
+            try:
+                self.machine.sh("/usr/bin/ip link set right_middle mtu 1500")
+                done = self.machine.sh(f"{client('rdma')} memkv get mtu", check=False)
+                self.assertEqual(done.status, 3, done.said)
+                self.assertIn("transport auto or tcp", done.said)
+                self.assertIn("rdma.mtu to 1024", done.said)
+                done = self.machine.sh(f"{client('auto')} memkv get mtu")
+                self.assertRegex(done.said, "is reached over TCP, and RDMA is tried again: .*MTU")
+                self.assertIn("here", done.said.splitlines())
+            finally:
+                self.machine.sh("/usr/bin/ip link set right_middle mtu 9000")
+            self.assertEqual(self.machine.sh(f"{client('rdma')} memkv get mtu").said, "here\n")
+
+    def test_zz_end__the_node_is_healthy_and_stops(self):
+        self.assertEqual(self.node.health(), "healthy")
+        self.node.stop()
 
 
 @unittest.skipUnless(os.path.exists(SUITE), "this build is without RDMA (libibverbs-dev)")
 class VerbsTest(unittest.TestCase):
-    """verbs/ over two devices of one machine, which is booted once for all of these."""
+    """verbs/ over the two devices."""
 
     @classmethod
     def setUpClass(cls):
+        cls.machine = LAB_MACHINE
         cls.statuses = statuses()
         cls.seen = set()
-        cls.machine = cls.enterClassContext(Machine(
-            programs=[SUITE], network="user", rdma=True,
-            seconds=20 * MACHINE_S_MAX if LONG else MACHINE_S_MAX))
-        cls.machine.boot()
+        cls.wire_is_whole = False
 
     def suite(self, name, times=1):
-        self.machine.sh("soft_roce_wire")
+        if not self.wire_is_whole:
+            wire()
+        type(self).wire_is_whole = False
         seconds = SUITE_S_MAX * (10 if times > 10 else 1)
         done = self.machine.sh(f"timeout {seconds - 5} verbs_suite {name} {times}", seconds=seconds,
                                check=False)
@@ -129,7 +293,7 @@ class VerbsTest(unittest.TestCase):
                 for column, texts in zip(columns, possible):
                     self.assertIn(column, texts, line)
                 self.seen.add((fault, side))
-        return done.said
+        type(self).wire_is_whole = True
 
     def test_open__devices_and_figures__chosen_or_refused_by_name(self):
         self.suite("open")
@@ -155,32 +319,33 @@ class VerbsTest(unittest.TestCase):
         self.suite("lossy")
 
     def test_wrong_key__nothing_is_touched_and_all_fail_once(self):
-        self.suite("wrong_key", TIMES)
+        self.suite("wrong_key", VERBS_TIMES)
 
     def test_memory__beyond_its_end__fails_once(self):
-        self.suite("beyond", TIMES)
-        self.suite("own_memory", TIMES)
+        self.suite("beyond", VERBS_TIMES)
+        self.suite("own_memory", VERBS_TIMES)
 
     def test_peer_stops__all_fail_once_and_its_memory_is_its_own(self):
-        self.suite("peer_stops", TIMES)
+        self.suite("peer_stops", VERBS_TIMES)
 
     def test_stop__with_transfers_under_way__all_are_told_once(self):
-        self.suite("stops_itself", TIMES)
+        self.suite("stops_itself", VERBS_TIMES)
 
     def test_wire_cut__retries_end_and_the_next_lane_works(self):
-        self.suite("wire_cut", TIMES)
+        self.suite("wire_cut", VERBS_TIMES)
 
     def test_port_down__told_by_the_device_and_comes_back(self):
-        self.suite("port_down", TIMES)
+        self.suite("port_down", VERBS_TIMES)
 
     def test_small_mtu_on_the_way__does_not_open_and_says_why(self):
-        self.suite("mtu", TIMES)
+        self.suite("mtu", VERBS_TIMES)
 
     def test_no_receive__retries_end(self):
-        self.suite("no_receive", TIMES)
+        self.suite("no_receive", VERBS_TIMES)
 
     def test_device_removed__told_and_let_go(self):
         self.suite("device_removed")
+        type(self).wire_is_whole = False
         self.machine.sh("""
             step=0
             while rdma link | grep -q rxe_right; do
@@ -191,5 +356,129 @@ class VerbsTest(unittest.TestCase):
         self.assertEqual(self.seen, set(self.statuses))
 
 
+class DoctorTest(unittest.TestCase):
+    """`memkv doctor` where there is RDMA, and what breaks it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = LAB_MACHINE
+        cls.machine.sh("soft_roce_wire down")
+
+    def doctor(self, script="", options=""):
+        """What it finds behind a script, by check and what it is on."""
+        said = self.machine.sh(f"{script}\nmemkv doctor --json {options}", seconds=120,
+                               check=False).said
+        rows = json.loads(said[said.index("{"):])["checks"]
+        return {(row["check"], row["on"]): row for row in rows}
+
+    def result(self, rows, check, on=""):
+        return rows[check, on]["result"]
+
+    def test_soft_roce__as_it_is_made__found_whole(self):
+        rows = self.doctor("ip link set eth0 mtu 1500 up")
+        for check, on in (("rdma_library", ""), ("rdma_device", "rxe0"), ("rdma_access", "rxe0"),
+                          ("rdma_port", "rxe0/1"), ("rdma_gid", "rxe0/1")):
+            self.assertEqual(self.result(rows, check, on), "pass", rows[check, on])
+        self.assertIn("finds 1 devices", rows["rdma_library", ""]["seen"])
+        self.assertIn("carries RoCE MTU 1024", rows["rdma_mtu", "rxe0/1"]["seen"])
+        for check in ("pfc", "dscp", "ecn"):
+            self.assertEqual(self.result(rows, check, "eth0"), "warn")
+            self.assertIn("not readable", rows[check, "eth0"]["seen"])
+        self.assertIn("untested", rows["dma_buf", ""]["seen"])
+        rows = self.doctor(options="--mtu 4096")
+        self.assertEqual(self.result(rows, "rdma_mtu", "rxe0/1"), "fail")
+
+    def test_link__down_and_without_an_address__failed(self):
+        rows = self.doctor("ip link set eth0 down")
+        self.assertEqual(self.result(rows, "rdma_port", "rxe0/1"), "fail", rows)
+        rows = self.doctor("""
+            own=$(/usr/bin/ip -4 -o address show eth0 | awk '{print $4}')
+            ip link set eth0 up
+            ip address del $own dev eth0
+            sleep 1""")
+        self.assertEqual(self.result(rows, "rdma_gid", "rxe0/1"), "fail", rows)
+        rows = self.doctor("ip address add 10.0.2.15/24 dev eth0; sleep 1")
+        self.assertEqual(self.result(rows, "rdma_gid", "rxe0/1"), "pass", rows)
+        self.assertEqual(self.result(rows, "rdma_port", "rxe0/1"), "pass", rows)
+
+    def test_link__deleted__there_is_no_rdma(self):
+        rows = self.doctor("rdma link delete rxe0", "--rdma")
+        self.assertEqual(self.result(rows, "rdma_device"), "fail")
+        rows = self.doctor("rdma link add rxe0 type rxe netdev eth0; sleep 1")
+        self.assertEqual(self.result(rows, "rdma_device", "rxe0"), "pass")
+
+    def test_path__narrow_in_the_middle__failed(self):
+        # Two ends in name spaces of their own, and a bridge between that takes less.
+        self.machine.sh("""
+            set -e
+            ip=/usr/bin/ip
+            $ip netns add here; $ip netns add there
+            $ip link add middle type bridge; $ip link set middle up
+            for end in here there; do
+                $ip link add $end type veth peer name to_$end
+                $ip link set to_$end master middle up mtu 9000
+                $ip link set $end netns $end mtu 9000
+            done
+            $ip netns exec here $ip address add 10.9.0.1/24 dev here
+            $ip netns exec there $ip address add 10.9.0.2/24 dev there
+            for end in here there; do $ip netns exec $end $ip link set $end up; done""")
+        check = """
+            /usr/bin/ip netns exec there memkv doctor --answer --seconds 60 >/dev/null &
+            answerer=$!
+            sleep 1
+            /usr/bin/ip netns exec here memkv doctor --json --peer 10.9.0.2 >/tmp/said
+            kill $answerer
+            cat /tmp/said"""
+        # The bridge lets a tag of VLANs pass beside the 1500.
+        for narrow, result, seen in ((9000, "pass", "packets of 9000 bytes"),
+                                     (1500, "fail", r"at most such of 150\d do")):
+            said = self.machine.sh(f"/usr/bin/ip link set to_there mtu {narrow}\n{check}",
+                                   seconds=120).said
+            row = json.loads(said[said.index("{"):])["checks"][-1]
+            self.assertEqual((row["check"], row["result"]), ("path_mtu", result), row)
+            self.assertRegex(row["seen"], seen)
+
+
+@unittest.skipUnless(LONG, "it takes minutes; ./dev test --long")
+class WireTest(unittest.TestCase):
+    """The lab's wire, by perftest and without memkv."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = LAB_MACHINE
+
+    def bytes_sent(self, end):
+        return int(self.machine.sh(f"cat /sys/class/net/{end}/statistics/tx_bytes").said)
+
+    def test_wire__perftest__bytes_take_it(self):
+        wire()
+        before = self.bytes_sent("left")
+        done = self.machine.sh(OVER_THE_WIRE.format(seconds=60), seconds=150)
+        self.assertRegex(done.said, r"(?m)^ 1048576 +5 +[\d.]+ ")
+        self.assertGreater(self.bytes_sent("left") - before, 5 << 20)
+
+    def test_wire__the_middle_takes_small_packets_only__writes_do_not_arrive(self):
+        wire()
+        self.machine.sh("/usr/bin/ip link set right_middle mtu 1500")
+        done = self.machine.sh(OVER_THE_WIRE.format(seconds=40), seconds=150, check=False)
+        self.assertNotEqual(done.status, 0, done.said)
+        self.assertNotRegex(done.said, r"(?m)^ 1048576 +5 +[\d.]+ ")
+
+
+class AcrossTest(unittest.TestCase):
+    @unittest.skipUnless(LONG, "two machines, for a minute: --long")
+    def test_perftest__two_machines__messages_and_writes_go_across(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
+            script.write(ACROSS)
+            script.flush()
+            done = subprocess.run(
+                [sys.executable, LAB, "--machines", "2", "--rdma", "--drives", "0", script.name],
+                capture_output=True, text=True, check=False, timeout=LAB_S_MAX,
+                preexec_fn=die_with_parent)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^2:  2 +100 +[\d.]+ ")
+        self.assertRegex(done.stdout, r"(?m)^2:  1048576 +5 +[\d.]+ ")
+
+
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2)

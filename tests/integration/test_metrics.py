@@ -26,7 +26,8 @@ RDMA = "there is no RDMA device here; tests of the lab move it"
 STILL = {
     **{f"memkv_rdma_{name}": RDMA for name in (
         "active", "connections_active", "read_latency_us", "write_latency_us", "errors_total",
-        "failures_total", "configured", "fallbacks_total", "recoveries_total")},
+        "failures_total", "configured", "fallbacks_total", "recoveries_total",
+        "port_troubles_total")},
     "memkv_connect_total": RDMA,
     "memkv_batch_fallback_total": "batches never fall back",
     "memkv_freelist_cas_retries_total": "shards share no free list",

@@ -32,6 +32,7 @@ os.environ["MEMKV_LIBRARY"] = LIBRARY
 sys.path.insert(0, MODULE)
 import memkv  # noqa: E402
 from memkv import _library, _status  # noqa: E402
+from memkv._buffer import Rooms  # noqa: E402
 
 STRUCTS = {"memkv_options": _library.Options, "memkv_error": _library.Error,
            "memkv_server": _library.Server, "memkv_key": _library.Key,
@@ -238,6 +239,35 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(buffer, b"3456")
         with self.assertRaisesRegex(ValueError, "^length: "):
             self.client.get("range", length=0)
+
+    def test_get__large_values__read_where_earlier_ones_were(self):
+        values = [os.urandom(300_000), os.urandom(200_000), os.urandom(17 << 20)]
+        for index, value in enumerate(values):
+            self.client.put(f"room {index}", value)
+        recorder = self.client._library = Recorder(self.client._library)
+        first = self.client.get("room 0")
+        self.assertEqual(first, values[0])
+        second = self.client.get("room 1")
+        self.assertEqual([first, second], values[:2], "each is the caller's own")
+        first[:3] = b"own"
+        self.assertEqual(self.client.get("room 0"), values[0])
+        # One that had no room; then all in the room that was made.
+        self.assertEqual([item["capacity"] for item in recorder.items], [1 << 16] + 3 * [1 << 19])
+        self.assertEqual(len({item["buffer"] for item in recorder.items[1:]}), 1)
+        self.assertEqual(self.client.get("room 2"), values[2])
+        kept = self.client._rooms._free
+        self.assertLessEqual(max(map(len, kept)), 1 << 20, "that one was too large to keep")
+
+    def test_rooms__more_than_are_kept__the_oldest_goes(self):
+        rooms = Rooms()
+        mebibyte = [rooms.take(1 << 20) for _ in range(2)]
+        large = [rooms.take(10 << 20) for _ in range(4)]
+        self.assertEqual([len(room) for room in large], 4 * [16 << 20])
+        self.assertEqual([rooms.give(room) for room in mebibyte + large[:3]], 5 * [[]])
+        dropped = rooms.give(large[3])
+        self.assertEqual([id(room) for room in dropped], [id(room) for room in mebibyte])
+        self.assertIs(rooms.take(100), large[3])
+        self.assertEqual(len(Rooms().take(1)), 64 << 10)
 
     def test_get_into__too_small_a_buffer__error_says_how_many_bytes(self):
         self.client.put("wide", bytes(1000))

@@ -38,6 +38,7 @@ class WithoutRdmaTest(unittest.TestCase):
             self.assertEqual(code, UNAVAILABLE, said)
             self.assertIn("\nrdma.mode is require, and ", "\n" + said)
             self.assertIn("set rdma.mode: auto", said)
+            self.assertEqual(os.listdir(self.folder), [], "a refused start changes nothing")
 
     def test_words_that_are_none__are_named(self):
         code, said = self.refused(MEMKV_RDMA_MTU="9000")
@@ -63,6 +64,9 @@ class WithoutRdmaTest(unittest.TestCase):
             node.ready()
             self.assertEqual(json.loads(node.http("/v1/health")[1])["status"], "healthy")
             self.assertTrue(node.status()["rdma"]["configured"])
+            warning, = [one for one in node.status()["warnings"] if one["code"] == "RDMA_DOWN"]
+            self.assertIn("none_0", warning["message"])
+            self.assertIn("rdma.device", warning["action"])
             self.assertIn("rdma down, 0 connections", node.admin("status").stdout)
 
 

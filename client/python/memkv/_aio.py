@@ -4,7 +4,7 @@
 import asyncio
 import functools
 
-from ._client import (GET_BYTES, GET_TRIES_MAX, Client, Delete, Exists, Get, Pin, Put, Unpin)
+from ._client import (GET_BYTES, GET_TRIES_MAX, Client, Delete, Exists, Get, Pin, Put, Unpin, _uint)
 from ._status import Status, error_of
 
 
@@ -87,16 +87,17 @@ class AsyncClient:
 
     async def get(self, key, *, offset=0, length=None, size=GET_BYTES, timeout=None):
         """As Client.get: a bytearray, or None."""
-        room = size if length is None else length
+        room = _uint("size", size, 64) if length is None else _uint("length", length, 64)
+        client = self._client
         for _ in range(GET_TRIES_MAX):
-            buffer = bytearray(room)
+            buffer = client._room_take(room)
+            # One whose call was cut is not given back: the library may have it still.
             result = await self._one(Get(key, buffer, offset, length), timeout, Status.NOT_FOUND,
                                      Status.TOO_SMALL)
-            if result.status == Status.NOT_FOUND:
-                return None
-            if result.status == Status.OK:
-                del buffer[result.byte_count:]
-                return buffer
+            value = client._room_value(buffer, result)
+            client._room_give(buffer)
+            if result.status != Status.TOO_SMALL:
+                return value
             room = result.byte_count
         raise error_of(Status.TOO_SMALL, "the value grew while it was read", room)
 

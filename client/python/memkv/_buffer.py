@@ -67,3 +67,35 @@ class Held:
             raise BufferError(f"{name}: {error}; {advice}") from None
         self._views.append(view)
         return view.buf, view.len
+
+
+# A value that is larger is read into memory of its own.
+ROOM_BYTES_MAX = 16 << 20
+ROOMS_BYTES_MAX = 64 << 20
+_ROOM_BYTES_MIN = 64 << 10
+
+
+class Rooms:
+    """
+    Where values are read whose memory is the caller's only when they are there: kept from call to
+    call, so that the library has to prepare it once (RDMA registers it), and a value of the size of
+    earlier ones needs no second round trip. Of powers of two, all together 64 MiB at most.
+    """
+
+    def __init__(self):
+        self._free = []  # what was used last is the last
+
+    def take(self, byte_count):
+        """A bytearray of so many bytes at least, at most ROOM_BYTES_MAX."""
+        for index in range(len(self._free) - 1, -1, -1):
+            if len(self._free[index]) >= byte_count:
+                return self._free.pop(index)
+        return bytearray(1 << (max(byte_count, _ROOM_BYTES_MIN) - 1).bit_length())
+
+    def give(self, room):
+        """Takes it back. Returns those that are kept no more."""
+        self._free.append(room)
+        dropped = []
+        while sum(map(len, self._free)) > ROOMS_BYTES_MAX:
+            dropped.append(self._free.pop(0))
+        return dropped

@@ -12,7 +12,7 @@ import uuid
 import weakref
 
 from . import _library
-from ._buffer import Held
+from ._buffer import ROOM_BYTES_MAX, Held, Rooms
 from ._status import (REPLACE, RELAXED, Miss, Op, SessionAction, Status, Tier, error_of, name_of)
 from ._submit import Submissions, result_of
 
@@ -235,6 +235,7 @@ class Client(Submissions):
             rdma_devices=_text("rdma_devices", rdma_devices))
         self._library = _library.load()
         self._submissions_begin()
+        self._rooms = Rooms()
         self._timeout = timeout
         self._turn = threading.Lock()
         self._process = os.getpid()
@@ -261,6 +262,7 @@ class Client(Submissions):
             self._finalizer()
             self._handle.value = None
             self._submissions_end()
+            self._rooms = Rooms()
         finally:
             self._turn.release()
 
@@ -286,20 +288,42 @@ class Client(Submissions):
     def get(self, key, *, offset=0, length=None, size=GET_BYTES):
         """
         A value, or `length` bytes of it from `offset` on and fewer where it ends before, as a
-        bytearray; None where there is no such key. Room is made for `length` or else `size` bytes;
-        more than that takes a second round trip.
+        bytearray; None where there is no such key. There is room for `length` or else `size` bytes
+        at least, and for a value as large as those before; more takes a second round trip.
         """
-        room = size if length is None else length
+        room = _uint("size", size, 64) if length is None else _uint("length", length, 64)
         for _ in range(GET_TRIES_MAX):
-            buffer = bytearray(room)
-            item = self._one(Get(key, buffer, offset, length), Status.NOT_FOUND, Status.TOO_SMALL)
-            if item.status == Status.NOT_FOUND:
-                return None
-            if item.status == Status.OK:
-                del buffer[item.byte_count:]
-                return buffer
+            buffer = self._room_take(room)
+            try:
+                item = self._one(Get(key, buffer, offset, length), Status.NOT_FOUND,
+                                 Status.TOO_SMALL)
+                value = self._room_value(buffer, item)
+            finally:
+                self._room_give(buffer)
+            if item.status != Status.TOO_SMALL:
+                return value
             room = item.byte_count
         raise error_of(Status.TOO_SMALL, "the value grew while it was read", room)
+
+    def _room_take(self, byte_count):
+        """Where so many bytes can be read."""
+        is_kept = byte_count <= ROOM_BYTES_MAX
+        return self._rooms.take(byte_count) if is_kept else bytearray(byte_count)
+
+    def _room_give(self, buffer):
+        """No call has it any more."""
+        is_kept = len(buffer) <= ROOM_BYTES_MAX
+        for room in self._rooms.give(buffer) if is_kept else [buffer]:
+            if not self.closed:
+                self.forget(room)
+
+    @staticmethod
+    def _room_value(buffer, item):
+        """What was read there, as the caller's own; None where nothing was."""
+        if item.status != Status.OK:
+            return None
+        with memoryview(buffer) as view:
+            return bytearray(view[:item.byte_count])
 
     def get_into(self, key, buffer, *, offset=0, length=None):
         """

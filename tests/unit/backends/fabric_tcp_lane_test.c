@@ -41,6 +41,12 @@ static void expect_pattern(const uint8_t *bytes, uint64_t request_id, uint32_t i
     }
 }
 
+static void turns(struct world *world, struct lane_client *lane) {
+    for (uint32_t i = 0; i < 10; i++) {
+        lane_turn(world, lane);
+    }
+}
+
 /* A GET whose items are written into the client's memory. */
 static void get(struct world *world, struct lane_client *lane, uint64_t request_id,
                 uint32_t item_count, uint64_t length) {
@@ -223,6 +229,35 @@ static void test_lane__no_room_for_writes__data_waits_for_them(void **state) {
     lane_open(world, &lane);
     fake_rdma.transfers_room = 1;
     get(world, &lane, 1, 3, 2 * MKV_MIB + 5);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+/* What is posted in one round of the shard is one chain. */
+static void test_lane__batches__take_few_doorbells(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    lane_open(world, &lane);
+    /* 8 WRITEs, 8 DATA and an answer. */
+    size_t byte_count = lane_request(&lane, bytes, MKV_NATIVE_GET, 1, 8, 70000, 0);
+    const uint32_t before = fake_rdma.doorbells;
+    lane_send(world, &lane, bytes, byte_count);
+    for (uint32_t i = 0; i < 8; i++) {
+        lane_expect(world, &lane, MKV_NATIVE_DATA, 1);
+    }
+    lane_expect(world, &lane, MKV_NATIVE_GET, 1);
+    turns(world, &lane);
+    assert_int_equal(fake_rdma.doorbells - before, 2); /* with the client's */
+    /* 32 READs, and later an answer. */
+    byte_count = lane_request(&lane, bytes, MKV_NATIVE_PUT, 2, 8, 8 * MKV_LANE_PIECE_BYTES / 2, 0);
+    const uint32_t between = fake_rdma.doorbells;
+    lane_send(world, &lane, bytes, byte_count);
+    lane_expect(world, &lane, MKV_NATIVE_PUT, 2);
+    turns(world, &lane);
+    /* The client's, the READs', and the answer's. */
+    assert_in_range(fake_rdma.doorbells - between, 2, 3);
     lane_close(world, &lane);
     world_destroy(world);
 }
@@ -425,6 +460,40 @@ static void test_lane__pages_exchanged__payload_goes_round(void **state) {
     world_destroy(world);
 }
 
+/* A shard has its own slabs registered, and reaches those of others by way of its port's memory. */
+static void test_lane__slabs_of_another_shard__payload_goes_round(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .foreign = true};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    size_t own_bytes;
+    (void)mkv_arena_slabs(world->part, &own_bytes);
+    assert_true(own_bytes == (size_t)MKV_SLAB_GROUP_UNITS * MKV_SLAB_UNIT_STRIDE_BYTES);
+    assert_true(fake_rdma.registered_bytes ==
+                own_bytes + (uint64_t)MKV_LANE_ROUNDS * MKV_LANE_PIECE_BYTES);
+    lane_open(world, &lane);
+    put(world, &lane, 1, 3, 5 * MKV_MIB + 9);
+    get(world, &lane, 2, 3, 5 * MKV_MIB + 9);
+    /* As many at a time as there are ways round, and the others behind them. */
+    uint8_t bytes[LANE_FRAME_BYTES];
+    fake_rdma.hold_reads = true;
+    const size_t byte_count = lane_request(&lane, bytes, MKV_NATIVE_PUT, 3, 3, 12 * MKV_MIB, 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        world_pattern_fill(3, i, lane.memory + i * 12ull * MKV_MIB, 12 * MKV_MIB);
+    }
+    lane_send(world, &lane, bytes, byte_count);
+    turns(world, &lane);
+    assert_int_equal(fake_rdma_posted(), MKV_LANE_ROUNDS);
+    fake_rdma.hold_reads = false;
+    lane_expect(world, &lane, MKV_NATIVE_PUT, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(world->requests[2].hashes[i] ==
+                    mkv_hash_64(lane.memory + i * 12ull * MKV_MIB, 12 * MKV_MIB));
+    }
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
 static uint32_t resident_pages(const struct world *world) {
     const struct mkv_fabric_tcp *fabric = world->fabric;
     return fabric->quiet[0] != 0 ? 0 : 1;
@@ -465,6 +534,7 @@ int main(void) {
         LANE_TEST(test_lane__large_put__others_have_their_turn_between),
         LANE_TEST(test_lane__write_not_done__slab_stays_though_the_answer_left),
         LANE_TEST(test_lane__no_room_for_writes__data_waits_for_them),
+        LANE_TEST(test_lane__batches__take_few_doorbells),
         LANE_TEST(test_lane__no_device__feature_is_not_granted),
         LANE_TEST(test_lane__remote_without_a_lane__refused),
         LANE_TEST(test_lane__connect_refused__says_why_and_goes_on_over_tcp),
@@ -472,6 +542,7 @@ int main(void) {
         LANE_TEST(test_lane__connect_out_of_turn__refused),
         LANE_TEST(test_lane__requests_before_it_is_answered__go_over_tcp_first),
         LANE_TEST(test_lane__pages_exchanged__payload_goes_round),
+        LANE_TEST(test_lane__slabs_of_another_shard__payload_goes_round),
         LANE_TEST(test_lane__idle__rests_and_wakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,11 +244,15 @@ static void lane_event(void *context, enum mkv_lane_port_event event,
     world->lane_events[event]++;
 }
 
+static struct mkv_arena *arena_of(const struct world *world) {
+    return world->part != NULL ? world->part : world->arena;
+}
+
 static void make_lane_ports(struct world *world, const struct world_options *options) {
     struct mkv_backend_error error;
     const struct mkv_lane_ports_options ports_options = {
         .ring = world->ring,
-        .arena = world->arena,
+        .arena = arena_of(world),
         .device = options->lane_roots == NULL ? "fake0" : NULL,
         .roots = options->lane_roots,
         .gid_index = -1,
@@ -273,7 +277,13 @@ struct world *world_create(const struct world_options *options) {
         .metadata_bytes = 0,
         .hugepages = MKV_HUGEPAGES_OFF};
     assert_true(mkv_arena_create(&arena_options, &world->arena, &error));
-    const uint32_t units = mkv_arena_unit_count(world->arena);
+    uint32_t units = mkv_arena_unit_count(world->arena);
+    if (given->foreign) {
+        units = units / MKV_SLAB_GROUP_UNITS * MKV_SLAB_GROUP_UNITS - MKV_SLAB_GROUP_UNITS;
+        world->part = mkv_arena_part(world->arena, units, MKV_SLAB_GROUP_UNITS);
+        assert_non_null(world->part);
+    }
+    world->slab_units = units;
     const size_t slab_bytes = mkv_slab_memory_required(units);
     world->slab_memory = malloc(slab_bytes);
     assert_non_null(world->slab_memory);
@@ -284,7 +294,7 @@ struct world *world_create(const struct world_options *options) {
     struct mkv_fabric_tcp_options fabric_options = {
         .ring = world->ring,
         .lane_ports = world->lane_ports,
-        .arena = world->arena,
+        .arena = arena_of(world),
         .host = "127.0.0.1",
         .option = "--listen",
         .connection_base = WORLD_CONNECTION_BASE,
@@ -344,13 +354,14 @@ void world_destroy(struct world *world) {
         world_turn(world);
     }
     /* No transfer is left behind: every slab is free, and no answer was forgotten. */
-    assert_int_equal(mkv_slab_units_free(world->slabs), mkv_arena_unit_count(world->arena));
+    assert_int_equal(mkv_slab_units_free(world->slabs), world->slab_units);
     mkv_fabric_tcp_destroy(world->fabric);
     mkv_lane_ports_destroy(world->lane_ports);
     if (world->local_path[0] != '\0') {
         mkv_fabric_shm_unlisten(world->local_path, world->local_fd);
     }
     mkv_ring_destroy(world->ring);
+    mkv_arena_destroy(world->part);
     mkv_arena_destroy(world->arena);
     free(world->slab_memory);
     free(world);

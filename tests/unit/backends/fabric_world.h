@@ -55,6 +55,7 @@ struct world_request {
 struct world {
     struct mkv_ring *ring;
     struct mkv_arena *arena;
+    struct mkv_arena *part; /* NULL: its fabric's arena is the whole */
     struct mkv_fabric_tcp *fabric;
     struct mkv_lane_ports *lane_ports; /* NULL: it has no RDMA */
     /* What its ports have told: the last text, and how often of each event. */
@@ -65,6 +66,7 @@ struct world {
     int local_fd;
     void *slab_memory;
     struct mkv_slab_pool *slabs;
+    uint32_t slab_units;
     bool in_submit; /* the sink must not be called */
 
     /* The script. */
@@ -91,6 +93,7 @@ struct world_options {
     uint32_t body_buffers;    /* 0: 2 */
     uint64_t hello_ns, stall_ns, close_ns, rest_ns;
     uint64_t arena_bytes; /* 0: 160 MiB */
+    bool foreign;         /* all slabs are in another part of the arena than the fabric's */
     bool lanes;           /* over "fake0" (fake_endpoint.h); with the next: found by itself */
     const struct mkv_drive_roots *lane_roots;
     bool shards;               /* it is the first of two: see `moves` */

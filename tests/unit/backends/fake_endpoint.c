@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/backends/fake_endpoint.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/hash.h"
 #include "wire/native.h"
 
 #define ENDPOINTS_MAX 64u
-#define PORTS_MAX 16u
+#define PORTS_MAX 32u
 #define REGIONS_MAX 64u
 #define TRANSFERS_MAX 64u
 #define INBOX_BYTES (8u * 1024u * 1024u)
@@ -29,6 +31,7 @@ struct mkv_verbs {
     uint32_t device;
     int event_fd;
     bool armed;
+    bool has_posted; /* since the last poll */
     bool is_server;
     uint32_t region_count;
     uint32_t endpoint_count;
@@ -53,7 +56,9 @@ struct mkv_endpoint {
     const struct mkv_endpoint_ops *ops;
     void *context;
     uint32_t queue_pair;
-    uint32_t peer_queue_pair; /* 0: it is not connected */
+    uint8_t address[16];
+    uint32_t coming_queue_pair; /* of the peer that is looked for */
+    uint32_t peer_queue_pair;   /* 0: it is not connected */
     bool is_open;
     bool is_stopping;
     bool is_drained;
@@ -100,8 +105,12 @@ static void notify(struct mkv_verbs *verbs) {
 
 bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **verbs,
                     char *problem) {
+    const struct timespec pause = {.tv_nsec = 1000000};
     MKV_ASSERT(options->device != NULL);
     __atomic_fetch_add(&fake_rdma.opens, 1, __ATOMIC_SEQ_CST);
+    while (atomic_load(&fake_rdma.hold_open)) {
+        (void)nanosleep(&pause, NULL);
+    }
     for (uint32_t i = 0; i < FAKE_DEVICES_MAX; i++) {
         const struct fake_device *device = &fake_rdma.devices[i];
         if (device->name == NULL || strcmp(device->name, options->device) != 0 ||
@@ -156,6 +165,7 @@ bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, boo
         if (regions[i].verbs == NULL) {
             regions[i] = (struct mkv_verbs_region){verbs, memory, bytes, next_key++, remote};
             verbs->region_count++;
+            fake_rdma.registered_bytes += verbs->is_server ? bytes : 0;
             *region = &regions[i];
             return true;
         }
@@ -166,6 +176,7 @@ bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, boo
 void mkv_verbs_unregister(struct mkv_verbs_region *region) {
     MKV_ASSERT(!fake_rdma_is_posted(region->memory, region->bytes));
     region->verbs->region_count--;
+    fake_rdma.registered_bytes -= region->verbs->is_server ? region->bytes : 0;
     region->verbs = NULL;
 }
 
@@ -312,6 +323,8 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
     uint32_t count = 0;
     (void)now_ns;
     (void)!read(verbs->event_fd, &events, sizeof events);
+    fake_rdma.doorbells += verbs->has_posted ? 1 : 0;
+    verbs->has_posted = false;
     const enum mkv_verbs_state state = fake_rdma.devices[verbs->device].state;
     snprintf(verbs->facts.gid, sizeof verbs->facts.gid, "%s", fake_rdma.devices[verbs->device].gid);
     for (uint32_t i = 0; i < ENDPOINTS_MAX; i++) {
@@ -334,6 +347,17 @@ void mkv_verbs_arm(struct mkv_verbs *verbs) {
     verbs->armed = true;
 }
 
+static bool is_address(const char *text, const uint8_t *address) {
+    struct in6_addr parsed;
+    return text != NULL && inet_pton(AF_INET6, text, &parsed) == 1 &&
+           memcmp(&parsed, address, sizeof parsed) == 0;
+}
+
+bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address) {
+    return is_address(verbs->facts.gid, address) ||
+           is_address(fake_rdma.devices[verbs->device].gid_second, address);
+}
+
 /* ---- endpoints ------------------------------------------------------------------------------- */
 
 bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops *ops, void *context,
@@ -350,6 +374,8 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     endpoint->ops = ops;
     endpoint->context = context;
     endpoint->queue_pair = next_queue_pair++;
+    memcpy(endpoint->address, (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
+           sizeof endpoint->address);
     verbs->endpoint_count++;
     uint32_t place = 0;
     while (endpoints[place] != NULL) {
@@ -361,9 +387,12 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     return true;
 }
 
+void mkv_endpoint_set_address(struct mkv_endpoint *endpoint, const uint8_t *address) {
+    memcpy(endpoint->address, address, sizeof endpoint->address);
+}
+
 void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_native_connect *out) {
     *out = (struct mkv_native_connect){
-        .gid = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
         .queue_pair = endpoint->queue_pair,
         .packet_number = 5,
         .epoch = endpoint->verbs->is_server ? endpoint->queue_pair : 0,
@@ -373,17 +402,44 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
         .reads = 16,
         .link = MKV_NATIVE_LINK_ETHERNET,
     };
+    memcpy(out->gid, endpoint->address, sizeof out->gid);
 }
 
-bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer,
-                          uint64_t now_ns, char *problem) {
-    (void)now_ns;
+bool mkv_endpoint_connect_begin(struct mkv_endpoint *endpoint,
+                                const struct mkv_native_connect *peer, char *problem) {
     if (peer->mtu_bytes < 512) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "packets of 256 bytes are none for the fake");
         return false;
     }
-    endpoint->peer_queue_pair = peer->queue_pair;
+    endpoint->coming_queue_pair = peer->queue_pair;
     return true;
+}
+
+int mkv_endpoint_connect_reach(struct mkv_endpoint *endpoint) {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    (void)endpoint;
+    atomic_fetch_add(&fake_rdma.reaches, 1);
+    while (atomic_load(&fake_rdma.hold_reach)) {
+        (void)nanosleep(&pause, NULL);
+    }
+    return atomic_load(&fake_rdma.reach_error);
+}
+
+bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint, int reached, uint64_t now_ns,
+                              char *problem) {
+    (void)now_ns;
+    if (reached != 0) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "nobody answers there: %d", reached);
+        return false;
+    }
+    endpoint->peer_queue_pair = endpoint->coming_queue_pair;
+    return true;
+}
+
+bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer,
+                          uint64_t now_ns, char *problem) {
+    return mkv_endpoint_connect_begin(endpoint, peer, problem) &&
+           mkv_endpoint_connect_end(endpoint, 0, now_ns, problem);
 }
 
 bool mkv_endpoint_is_open(const struct mkv_endpoint *endpoint) {
@@ -417,6 +473,7 @@ size_t mkv_endpoint_send(struct mkv_endpoint *endpoint, const struct iovec *iove
     }
     peer->told_readable = false;
     notify(peer->verbs);
+    endpoint->verbs->has_posted = endpoint->verbs->has_posted || sent > 0;
     fake_rdma.largest_send =
         sent > fake_rdma.largest_send ? (uint32_t)sent : fake_rdma.largest_send;
     return sent;
@@ -461,6 +518,7 @@ bool mkv_endpoint_transfer(struct mkv_endpoint *endpoint, bool is_read, uint64_t
         return false;
     }
     MKV_ASSERT(!fake_rdma_is_posted(memory, bytes));
+    endpoint->verbs->has_posted = true;
     MKV_ASSERT(fake_rdma.forbidden_bytes == 0 || (uint8_t *)memory + bytes <= fake_rdma.forbidden ||
                (uint8_t *)memory >= fake_rdma.forbidden + fake_rdma.forbidden_bytes);
     *free_one = (struct transfer){

@@ -11,13 +11,16 @@
 #ifndef MKV_TESTS_FAKE_ENDPOINT_H
 #define MKV_TESTS_FAKE_ENDPOINT_H
 
+#include <stdatomic.h>
+
 #include "verbs/endpoint.h"
 
 #define FAKE_DEVICES_MAX 4u
 
 struct fake_device {
-    const char *name; /* NULL: there is none in this place */
-    const char *gid;  /* "::ffff:127.0.0.1" */
+    const char *name;       /* NULL: there is none in this place */
+    const char *gid;        /* "::ffff:127.0.0.1" */
+    const char *gid_second; /* another address of it, or NULL */
     enum mkv_verbs_state state;
 };
 
@@ -29,16 +32,22 @@ struct fake_machine_rdma {
     bool hold_sends; /* the peer has them, and this side does not know that */
     bool hold_probe;
     bool hold_drain;
+    atomic_bool hold_open;    /* the driver hangs; read on other threads */
+    atomic_bool hold_reach;   /* nobody answers in the network; read on other threads */
+    atomic_int reach_error;   /* what comes of that; 0: the peer is found */
     uint32_t transfers_room;  /* of an endpoint */
     uint32_t stream_room;     /* bytes that are on their way to one and not taken */
     uint32_t endpoints_max;   /* of a port */
     const uint8_t *forbidden; /* memory whose registered pages are not its pages any more */
     size_t forbidden_bytes;
     /* What was seen. */
-    uint32_t opens;
+    uint32_t opens; /* begun */
+    atomic_uint reaches;
     uint32_t armed; /* calls of mkv_verbs_arm */
     uint32_t largest_send;
+    uint64_t registered_bytes;  /* by servers, not unregistered */
     uint32_t reads_posted_most; /* at a time, of one endpoint */
+    uint32_t doorbells;         /* polls of a port with something posted since the one before */
 };
 
 /* One device, "fake0" with the address 127.0.0.1, that holds nothing back. */

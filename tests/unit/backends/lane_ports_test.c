@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backends/clock.h"
@@ -124,7 +125,19 @@ static void test_ports__required__refused_without(void **state) {
     assert_int_equal(error.failure, MKV_BACKEND_UNAVAILABLE);
     assert_non_null(strstr(error.text, "other0"));
     assert_non_null(strstr(error.text, "rdma.mode: auto"));
+    options.arena = NULL;
+    assert_false(mkv_lane_ports_check(&options, &error));
+    assert_non_null(strstr(error.text, "other0"));
     options.device = "fake0";
+    fake_rdma.register_problem = "raise LimitMEMLOCK";
+    assert_true(mkv_lane_ports_check(&options, &error));
+    options.arena = arena;
+    assert_false(mkv_lane_ports_check(&options, &error));
+    assert_non_null(strstr(error.text, "raise LimitMEMLOCK"));
+    assert_int_equal(fake_rdma_ports(), 0);
+    fake_rdma.register_problem = NULL;
+    assert_true(mkv_lane_ports_check(&options, &error));
+    assert_int_equal(fake_rdma_ports(), 0);
     assert_true(mkv_lane_ports_create(&options, &ports, &error));
     mkv_lane_ports_destroy(ports);
     mkv_ring_destroy(ring);
@@ -179,7 +192,8 @@ static void test_ports__several_devices__each_for_its_address(void **state) {
     fake_machine_write(&machine, "sys/class/infiniband/fake2/ports/1/state", "4: ACTIVE\n");
     await_event(world, MKV_LANE_PORT_UP, 3);
     const int fd = socket_at("127.0.0.1");
-    struct mkv_lane_port *port = mkv_lane_ports_choose(world->lane_ports, fd);
+    struct in6_addr address;
+    struct mkv_lane_port *port = mkv_lane_ports_choose(world->lane_ports, fd, &address);
     assert_non_null(port);
     assert_string_equal(mkv_verbs_facts(port->verbs)->device, "fake0");
     close(fd);
@@ -255,6 +269,52 @@ static void test_ports__another_address__is_told(void **state) {
     world_destroy(world);
 }
 
+/* Whoever comes to any address of a port goes on over it, and to that address. */
+static void test_ports__second_address__is_chosen_by_it(void **state) {
+    (void)state;
+    struct fake_machine machine;
+    struct in6_addr address;
+    fake_machine_make(&machine);
+    fake_rdma.devices[1] = (struct fake_device){
+        .name = "fake1", .gid = "::ffff:127.0.0.2", .gid_second = "::ffff:127.0.0.7"};
+    add_device(&machine, "fake0", "4: ACTIVE\n", "0000:0000:0000:0000:0000:ffff:7f00:0001\n");
+    add_device(&machine, "fake1", "4: ACTIVE\n", "0000:0000:0000:0000:0000:ffff:7f00:0002\n");
+    const struct world_options options = {.lanes = true, .lane_roots = &machine.roots};
+    struct world *world = world_create(&options);
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_UP], 2);
+    const int fd = socket_at("127.0.0.7");
+    struct mkv_lane_port *port = mkv_lane_ports_choose(world->lane_ports, fd, &address);
+    assert_non_null(port);
+    assert_string_equal(mkv_verbs_facts(port->verbs)->device, "fake1");
+    assert_int_equal(address.s6_addr[15], 7);
+    close(fd);
+    world_destroy(world);
+    fake_machine_remove(&machine);
+}
+
+/* Nobody waits for a driver that hangs; what it opens after all is let go of. */
+static void test_ports__driver_hangs__the_end_does_not_wait_for_it(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    fake_rdma.devices[0].state = MKV_VERBS_GONE;
+    await_event(world, MKV_LANE_PORT_GONE, 1);
+    atomic_store(&fake_rdma.hold_open, true);
+    fake_rdma.devices[0].state = MKV_VERBS_ACTIVE;
+    const uint32_t opens = __atomic_load_n(&fake_rdma.opens, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&fake_rdma.opens, __ATOMIC_SEQ_CST) == opens) {
+        world_turn(world);
+    }
+    const uint64_t begin_ns = mkv_clock_monotonic_ns();
+    world_destroy(world);
+    assert_true(mkv_clock_monotonic_ns() - begin_ns < 10000000000ull);
+    atomic_store(&fake_rdma.hold_open, false);
+    const struct timespec pause = {.tv_nsec = 20000000};
+    (void)nanosleep(&pause, NULL);
+    while (fake_rdma_ports() > 0) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 static void test_ports__nothing_to_do__the_ring_waits_until_something_comes(void **state) {
@@ -292,6 +352,8 @@ int main(void) {
         PORTS_TEST(test_ports__one_more_device__found_though_none_was_missing),
         PORTS_TEST(test_ports__lost_while_another_is_missing__looked_for_at_once),
         PORTS_TEST(test_ports__another_address__is_told),
+        PORTS_TEST(test_ports__second_address__is_chosen_by_it),
+        PORTS_TEST(test_ports__driver_hangs__the_end_does_not_wait_for_it),
         PORTS_TEST(test_ports__nothing_to_do__the_ring_waits_until_something_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

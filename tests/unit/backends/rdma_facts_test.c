@@ -109,11 +109,45 @@ static void test_list__ipv6_alone_and_infiniband__address_or_none(void **state) 
     assert_int_equal(mkv_rdma_list(&machine->roots, ports, 2), 2);
 }
 
+static void test_troubles__each_driver_calls_them_its_own__found(void **state) {
+    const struct fake_machine *machine = *state;
+    struct mkv_rdma_troubles troubles;
+    mkv_rdma_troubles_read(&machine->roots, "mlx5_0", 1, &troubles);
+    assert_int_equal(troubles.told, 0);
+    add_roce(machine);
+    fake_machine_write(machine, PORT "hw_counters/rnr_nak_retry_err", "7\n");
+    fake_machine_write(machine, PORT "hw_counters/local_ack_timeout_err", "18446744073709551615\n");
+    fake_machine_write(machine, PORT "hw_counters/lifespan", "10\n");
+    mkv_rdma_troubles_read(&machine->roots, "mlx5_0", 1, &troubles);
+    assert_int_equal(troubles.told, 1u << MKV_RDMA_RNR_RECEIVED | 1u << MKV_RDMA_RETRIED);
+    assert_true(troubles.counts[MKV_RDMA_RNR_RECEIVED] == 7);
+    assert_true(troubles.counts[MKV_RDMA_RETRIED] == UINT64_MAX);
+    mkv_rdma_troubles_read(&machine->roots, "mlx5_0", 2, &troubles);
+    assert_int_equal(troubles.told, 0);
+    static const char *const of_rxe[] = {
+        "rcvd_rnr_err",       "send_rnr_err",       "retry_rnr_exceeded_err", "completer_retry_err",
+        "retry_exceeded_err", "out_of_seq_request", "rcvd_seq_err",           "duplicate_request"};
+    for (uint32_t index = 0; index < MKV_RDMA_TROUBLE_COUNT; index++) {
+        char path[128];
+        char text[16];
+        snprintf(path, sizeof path, "sys/class/infiniband/rxe0/ports/1/hw_counters/%s",
+                 of_rxe[index]);
+        snprintf(text, sizeof text, "%u\n", 100 + index);
+        fake_machine_write(machine, path, text);
+    }
+    mkv_rdma_troubles_read(&machine->roots, "rxe0", 1, &troubles);
+    assert_int_equal(troubles.told, (1u << MKV_RDMA_TROUBLE_COUNT) - 1);
+    for (uint32_t index = 0; index < MKV_RDMA_TROUBLE_COUNT; index++) {
+        assert_int_equal(troubles.counts[index], 100 + index);
+    }
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_list__no_rdma__none),
         CASE(test_list__roce__the_gid_of_version_2_with_the_address),
+        CASE(test_troubles__each_driver_calls_them_its_own__found),
         CASE(test_list__ipv6_alone_and_infiniband__address_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

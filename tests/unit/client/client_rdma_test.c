@@ -40,9 +40,11 @@ static void test_client_rdma__values_of_all_sizes__come_back_as_they_were(void *
     }
     assert_int_equal(server->connect_count, 1);
     assert_int_equal(server->connection_count, 1);
-    /* Of more than the inline limit and of at most a block; GETs of more come in pieces. */
+    /* Of more than the inline limit and of at most a block; more comes and goes in pieces. */
     assert_int_equal(server->remote_puts, 3);
+    assert_int_equal(server->remote_pieces, 2 + 4);
     assert_int_equal(server->remote_gets, 3 + 2 + 4);
+    assert_int_equal(server->stream_bytes, 1 + 300 + 65536);
     assert_string_equal(test_verbs.address, "127.0.0.1");
     test_rdma_end(client, server);
 }
@@ -76,7 +78,9 @@ static void test_client_rdma__ranges_and_batches__go_where_they_should(void **st
     for (uint32_t index = 0; index < COUNT; index++) {
         items[index].op = MEMKV_OP_GET;
     }
+    const uint32_t between = test_verbs.doorbells;
     assert_int_equal(memkv_batch(client, items, COUNT, &error), MEMKV_OK);
+    assert_int_equal(test_verbs.doorbells - between, 1); /* all of them in one chain */
     assert_memory_equal(all, got, COUNT * TEST_RDMA_BYTES);
     uint64_t got_bytes = 0;
     memset(got, 0, TEST_RDMA_BYTES);
@@ -249,6 +253,113 @@ static void test_client_rdma__nothing_can_be_registered__goes_through_the_stream
     free(put);
     test_rdma_end(client, server);
     free(got);
+}
+
+/* Somebody raises the limit, or another process gives memory back. */
+static void test_client_rdma__refused_a_while_ago__asked_for_again(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    uint8_t *memory = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint64_t handle;
+    test_verbs.refuses_to_register = true;
+    assert_int_equal(memkv_buffer_register(client, memory, TEST_RDMA_BYTES, &handle, &error),
+                     MEMKV_OK);
+    test_rdma_put(client, "a", memory, TEST_RDMA_BYTES);
+    test_verbs.refuses_to_register = false;
+    test_rdma_put(client, "b", memory, TEST_RDMA_BYTES);
+    assert_int_equal(test_verbs.regions, 0);
+    assert_int_equal(server->remote_puts, 0);
+    struct mkv_rdma_memory *kept = &client->rdma->ports[0].memory;
+    assert_true(kept->bounce_refused_ns > 0);
+    kept->bounce_refused_ns = 1; /* long ago */
+    test_rdma_put(client, "c", memory, TEST_RDMA_BYTES);
+    assert_int_equal(server->remote_puts, 1);
+    assert_int_equal(test_verbs.regions, 1);
+    assert_non_null(kept->bounce);
+    LIST_FIRST(&client->buffers)->regions[0].refused_ns = 1;
+    test_rdma_put(client, "d", memory, TEST_RDMA_BYTES);
+    assert_int_equal(server->remote_puts, 2);
+    assert_int_equal(test_verbs.regions, 2);
+    free(memory);
+    test_rdma_end(client, server);
+}
+
+/* A laptop that moves from one network to the next, say. */
+static void test_client_rdma__more_addresses_than_ports__the_one_idle_for_longest_is_closed(
+    void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    uint8_t *memory = test_rdma_value(1, TEST_RDMA_BYTES);
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    test_rdma_put(client, "k", memory, TEST_RDMA_BYTES); /* its port has a lane from now on */
+    for (uint32_t index = 1; index < MKV_RDMA_PORTS_MAX + 2; index++) {
+        char address[16];
+        snprintf(address, sizeof address, "10.0.0.%u", index);
+        assert_true(mkv_rdma_has_usable(client->rdma, address, mkv_client_now_ns(), problem));
+        assert_string_equal(test_verbs.address, address);
+    }
+    assert_int_equal(test_verbs.ports, MKV_RDMA_PORTS_MAX);
+    assert_int_equal(client->rdma->port_count, MKV_RDMA_PORTS_MAX);
+    assert_int_equal(client->rdma->ports[0].lane_count, 1);
+    assert_string_equal(client->rdma->ports[1].address, "10.0.0.8");
+    assert_string_equal(client->rdma->ports[2].address, "10.0.0.9");
+    assert_string_equal(client->rdma->ports[3].address, "10.0.0.3");
+    test_rdma_put(client, "k", memory, TEST_RDMA_BYTES);
+    assert_int_equal(server->connect_count, 1);
+    free(memory);
+    test_rdma_end(client, server);
+}
+
+/* What a device does not tell is looked for while somebody waits for an answer, and no loop of a
+ * caller with none under way is woken for it each second. */
+static void test_client_rdma__nothing_under_way__the_descriptor_stays_quiet(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_completion completion;
+    struct memkv_error error;
+    uint8_t *memory = test_rdma_value(1, TEST_RDMA_BYTES);
+    struct memkv_item item = {.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1};
+    test_verbs.timer_ns = 1000000000;
+    test_rdma_put(client, "k", memory, TEST_RDMA_BYTES);
+    assert_true(memkv_fd(client) >= 0);
+    const uint64_t begin_ns = mkv_client_now_ns();
+    assert_true(client->timer_ns > begin_ns + 50 * test_verbs.timer_ns);
+    server->is_paused = true;
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 0, &error), MEMKV_OK);
+    assert_true(client->timer_ns <= mkv_client_now_ns() + test_verbs.timer_ns);
+    server->is_paused = false;
+    assert_int_equal(memkv_wait(client, &completion, 1, 10000), 1);
+    free(memory);
+    test_rdma_end(client, server);
+}
+
+/* Its connections are never let go of: nor is what they may still write to. */
+static void test_client_rdma__device_that_does_not_drain__close_ends_all_the_same(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    uint8_t *memory = test_rdma_value(1, TEST_RDMA_BYTES);
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    test_rdma_put(client, "k", memory, TEST_RDMA_BYTES);
+    assert_true(mkv_rdma_has_usable(client->rdma, "10.0.0.1", mkv_client_now_ns(), problem));
+    assert_int_equal(test_verbs.ports, 2);
+    struct mkv_rdma *rdma = client->rdma;
+    test_verbs.holds_drains = true;
+    memkv_close(client);
+    assert_int_equal(test_verbs.ports, 1); /* the other one is closed */
+    assert_int_equal(rdma->ports[0].lane_count, 1);
+    /* Nobody comes back to it but here, for the sake of what the test has. */
+    static struct memkv_client nobody = {.epoll = -1};
+    rdma->client = &nobody;
+    test_verbs.holds_drains = false;
+    mkv_rdma_free(rdma);
+    assert_int_equal(test_verbs.ports, 0);
+    free(memory);
+    test_server_stop(server);
 }
 
 static void test_client_rdma__caller_memory_is_refused__goes_through_a_bounce_buffer(void **state) {
@@ -474,6 +585,15 @@ int main(void) {
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__nothing_can_be_registered__goes_through_the_stream,
                                test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__refused_a_while_ago__asked_for_again,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__more_addresses_than_ports__the_one_idle_for_longest_is_closed,
+            test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__nothing_under_way__the_descriptor_stays_quiet,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__device_that_does_not_drain__close_ends_all_the_same, test_rdma_begin),
         cmocka_unit_test_setup(
             test_client_rdma__caller_memory_is_refused__goes_through_a_bounce_buffer,
             test_rdma_begin),

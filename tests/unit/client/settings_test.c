@@ -35,6 +35,7 @@ static int forget(void **state) {
     unsetenv("MEMKV_DISCOVERY");
     unsetenv("MEMKV_TRANSPORT");
     unsetenv("MEMKV_RDMA_DEVICES");
+    unsetenv("MEMKV_RDMA_POLL_US");
     unsetenv("MEMKV_TLS");
     unsetenv("MEMKV_AUTH_KEY");
     unsetenv("MEMKV_AUTH_KEY_ID");
@@ -249,6 +250,14 @@ static void test_settings__transport__says_what_it_rules_out(void **state) {
     expect_fault("transport rdma, and TLS");
     forget(NULL);
     setenv("MEMKV_TRANSPORT", "rdma", 1);
+    assert_int_equal(read_all(NULL)->rdma_poll_us, MKV_CLIENT_RDMA_POLL_US);
+    setenv("MEMKV_RDMA_POLL_US", "0", 1);
+    assert_int_equal(read_all(NULL)->rdma_poll_us, 0);
+    setenv("MEMKV_RDMA_POLL_US", "10000", 1);
+    assert_int_equal(read_all(NULL)->rdma_poll_us, 10000);
+    setenv("MEMKV_RDMA_POLL_US", "10001", 1);
+    expect_fault("MEMKV_RDMA_POLL_US '10001': a number from 0 to 10000");
+    unsetenv("MEMKV_RDMA_POLL_US");
     setenv("MEMKV_RDMA_DEVICES", "rxe0", 1);
     assert_string_equal(read_all(NULL)->rdma_devices, "rxe0");
     const struct memkv_options tcp = {.transport = "tcp", .rdma_devices = "rxe1"};

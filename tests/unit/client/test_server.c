@@ -33,56 +33,6 @@ __attribute__((format(printf, 2, 3))) static bool complain(struct test_server *s
     return false;
 }
 
-uint8_t test_pattern(uint32_t seed, uint64_t index) {
-    return (uint8_t)((((index + 1) * 0x9e3779b97f4a7c15ull) >> 56) + seed);
-}
-
-void test_pattern_fill(uint32_t seed, uint8_t *bytes, uint64_t byte_count) {
-    for (uint64_t index = 0; index < byte_count; index++) {
-        bytes[index] = test_pattern(seed, index);
-    }
-}
-
-bool test_receive(int peer, void *bytes, size_t byte_count) {
-    size_t done = 0;
-    while (done < byte_count) {
-        const ssize_t count = recv(peer, (uint8_t *)bytes + done, byte_count - done, 0);
-        if (count <= 0) {
-            return false;
-        }
-        done += (size_t)count;
-    }
-    return true;
-}
-
-bool test_send(int peer, const void *bytes, size_t byte_count) {
-    size_t done = 0;
-    while (done < byte_count) {
-        const ssize_t count =
-            send(peer, (const uint8_t *)bytes + done, byte_count - done, MSG_NOSIGNAL);
-        if (count <= 0) {
-            return false;
-        }
-        done += (size_t)count;
-    }
-    return true;
-}
-
-bool test_receive_frame(int peer, struct mkv_native_header *header, uint8_t *body) {
-    uint8_t bytes[MKV_NATIVE_HEADER_BYTES];
-    return test_receive(peer, bytes, sizeof bytes) &&
-           mkv_native_header_decode(bytes, header) == MKV_NATIVE_OK &&
-           test_receive(peer, body, header->body_bytes);
-}
-
-bool test_send_frame(int peer, const struct mkv_native_header *header, const void *body,
-                     const void *payload) {
-    uint8_t bytes[MKV_NATIVE_HEADER_BYTES];
-    mkv_native_header_encode(header, bytes);
-    return test_send(peer, bytes, sizeof bytes) && test_send(peer, body, header->body_bytes) &&
-           test_send(peer, payload, (size_t)header->payload_bytes);
-}
-
 /* ---- what the server sends ------------------------------------------------------------------ */
 
 /* That of all connections. */
@@ -169,41 +119,15 @@ static bool send_results(struct test_server *server, const struct mkv_native_hea
 
 static struct test_value *value_find(struct test_server *server, const uint8_t *key,
                                      uint32_t key_bytes) {
-    for (uint32_t index = 0; index < TEST_VALUES_MAX; index++) {
-        struct test_value *value = &whole(server)->values[index];
-        if (value->is_used && value->key_bytes == key_bytes &&
-            memcmp(value->key, key, key_bytes) == 0) {
-            return value;
-        }
-    }
-    return NULL;
-}
-
-static void value_drop(struct test_value *value) {
-    free(value->bytes);
-    memset(value, 0, sizeof *value);
+    return test_value_find(whole(server)->values, key, key_bytes);
 }
 
 /* Takes `bytes` over. */
 static void value_store(struct test_server *server, const uint8_t *key, uint32_t key_bytes,
                         uint8_t *bytes, uint64_t length) {
-    struct test_value *value = value_find(server, key, key_bytes);
-    if (value != NULL) {
-        value_drop(value);
+    if (!test_value_store(whole(server)->values, key, key_bytes, bytes, length)) {
+        complain(server, "the test server has no place for another value");
     }
-    for (uint32_t index = 0; index < TEST_VALUES_MAX; index++) {
-        value = &whole(server)->values[index];
-        if (!value->is_used) {
-            value->is_used = true;
-            value->key_bytes = key_bytes;
-            memcpy(value->key, key, key_bytes);
-            value->bytes = bytes;
-            value->length = length;
-            return;
-        }
-    }
-    complain(server, "the test server has no place for another value");
-    free(bytes);
 }
 
 static struct mkv_root root_of(const uint8_t *bytes, uint64_t length) {
@@ -362,12 +286,39 @@ static bool take_put(struct test_server *server, const struct mkv_native_header 
     return pending->pieces_left > 0 || finish_put(server, pending);
 }
 
+static bool send_taken(struct test_server *server) {
+    const struct mkv_native_header header = {.op = MKV_NATIVE_TAKEN,
+                                             .body_bytes = MKV_NATIVE_TAKEN_BYTES};
+    uint8_t body[MKV_NATIVE_TAKEN_BYTES];
+    mkv_native_taken_encode(server->taken_count + whole(server)->taken_extra, body);
+    return whole(server)->holds_taken > 0 || send_frame(server, &header, body, NULL);
+}
+
+/* Reads a piece of a PUT where DATA says that it is. */
+static bool pull_piece(struct test_server *server, const struct mkv_native_data *data,
+                       uint8_t *bytes) {
+    if (server->lane == NULL) {
+        return complain(server, "memory by RDMA, without a lane");
+    }
+    if (!test_lane_read(server->lane, &data->remote, 0, bytes, data->bytes)) {
+        return false;
+    }
+    whole(server)->remote_pieces++;
+    if (!mkv_root_equal(root_of(bytes, data->bytes), data->root)) {
+        return complain(server, "DATA by RDMA of another root");
+    }
+    server->taken_count++;
+    return send_taken(server);
+}
+
 static bool take_data(struct test_server *server, const struct mkv_native_header *header) {
     struct mkv_native_data data;
+    const bool is_remote = (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
     if (mkv_native_data_decode(header, server->body, &data) != MKV_NATIVE_OK ||
-        data.bytes != header->payload_bytes) {
+        (!is_remote && data.bytes != header->payload_bytes)) {
         return complain(server, "DATA that is none");
     }
+    whole(server)->stream_bytes += (unsigned)header->payload_bytes;
     for (uint32_t index = 0; index < TEST_PENDING_MAX; index++) {
         struct test_pending *pending = &server->pending[index];
         if (!pending->is_used || pending->header.request_id != header->request_id) {
@@ -376,7 +327,9 @@ static bool take_data(struct test_server *server, const struct mkv_native_header
         if (pending->values[data.item] == NULL || data.length != pending->items[data.item].length) {
             return complain(server, "DATA that was not asked for");
         }
-        if (!receive_bytes(server, pending->values[data.item] + data.offset, data.bytes)) {
+        uint8_t *bytes = pending->values[data.item] + data.offset;
+        if (!(is_remote ? pull_piece(server, &data, bytes)
+                        : receive_bytes(server, bytes, data.bytes))) {
             return false;
         }
         return --pending->pieces_left > 0 || finish_put(server, pending);
@@ -384,17 +337,44 @@ static bool take_data(struct test_server *server, const struct mkv_native_header
     return complain(server, "DATA of no PUT");
 }
 
-/* Writes a piece into the client's memory. */
+static bool receive_frame(struct test_server *server, struct mkv_native_header *header);
+static bool take_frame(struct test_server *server, const struct mkv_native_header *header);
+
+/* Waits until the client is done with so many DATA of its GET; nothing else comes meanwhile but
+ * EXISTS. */
+static bool await_taken(struct test_server *server, uint64_t request_id, uint64_t count) {
+    uint64_t taken = 0;
+    while (taken < count) {
+        struct mkv_native_header header;
+        if (!receive_frame(server, &header)) {
+            return false;
+        }
+        if (header.op == MKV_NATIVE_EXISTS) {
+            if (!take_frame(server, &header)) {
+                return false;
+            }
+            continue;
+        }
+        if (header.op != MKV_NATIVE_TAKEN || header.request_id != request_id ||
+            mkv_native_taken_decode(server->body, &taken) != MKV_NATIVE_OK) {
+            return complain(server, "no TAKEN of a GET into slots, but %s",
+                            mkv_native_op_name(header.op));
+        }
+        whole(server)->takens++;
+    }
+    return true;
+}
+
+/* Writes a piece into the client's memory: to its place there, or into the next slot. */
 static bool push_remote(struct test_server *server, const struct mkv_native_item *item,
-                        uint64_t offset, const uint8_t *bytes, uint64_t byte_count) {
+                        uint64_t place, const uint8_t *bytes, uint64_t byte_count) {
     pthread_mutex_unlock(&whole(server)->values_lock); /* other connections go on */
     while (whole(server)->holds_writes && !whole(server)->is_stopping) {
         usleep(1000);
     }
     pthread_mutex_lock(&whole(server)->values_lock);
     whole(server)->remote_gets++;
-    const bool is_written =
-        test_lane_write(server->lane, &item->remote, offset - item->offset, bytes, byte_count);
+    const bool is_written = test_lane_write(server->lane, &item->remote, place, bytes, byte_count);
     whole(server)->late_writes += is_written ? 0 : 1;
     return is_written;
 }
@@ -402,11 +382,21 @@ static bool push_remote(struct test_server *server, const struct mkv_native_item
 static bool send_value(struct test_server *server, const struct mkv_native_header *request,
                        const struct mkv_native_item *wanted, uint32_t item,
                        const struct test_value *value, uint64_t offset, uint64_t length) {
-    const uint64_t piece_max = server->options.piece_bytes != 0
+    const bool is_remote =
+        (request->flags & MKV_NATIVE_FLAG_REMOTE) != 0 && !server->options.puts_by_stream;
+    const uint32_t slots = is_remote ? wanted->remote.slots : 0;
+    const uint64_t given_max = server->options.piece_bytes != 0
                                    ? server->options.piece_bytes
                                    : server->options.limits.block_bytes_max;
+    const uint64_t piece_max =
+        slots > 0 ? mkv_min_u64(given_max, MKV_NATIVE_SLOT_BYTES) : given_max;
     uint64_t done = 0;
+    uint64_t count = 0;
     while (done < length) {
+        if (slots > 0 && count >= slots &&
+            !await_taken(server, request->request_id, count - slots + 1)) {
+            return false;
+        }
         const uint64_t bytes = mkv_min_u64(piece_max, length - done);
         const bool is_part_rooted =
             (server->options.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0 &&
@@ -430,11 +420,16 @@ static bool send_value(struct test_server *server, const struct mkv_native_heade
             payload[bytes / 2] ^= 0x10;
         }
         bool is_sent = true;
-        if ((request->flags & MKV_NATIVE_FLAG_REMOTE) != 0 && !server->options.puts_by_stream) {
+        if (is_remote) {
             header.flags = MKV_NATIVE_FLAG_REMOTE;
             header.payload_bytes = 0;
-            is_sent = push_remote(server, wanted, offset + done, payload, bytes);
+            is_sent = push_remote(server, wanted,
+                                  slots > 0 ? count % slots * MKV_NATIVE_SLOT_BYTES
+                                            : offset + done - wanted->offset,
+                                  payload, bytes);
         }
+        count++;
+        whole(server)->stream_bytes += (unsigned)header.payload_bytes;
         is_sent = is_sent && send_frame(server, &header, body, payload);
         free(payload);
         if (!is_sent) {
@@ -491,7 +486,7 @@ static bool take_keys(struct test_server *server, const struct mkv_native_header
             results[index].leased = 1;
             results[index].length = mkv_round_up_u64(value->length, MKV_UNIT_BYTES);
         } else if (value != NULL && header->op == MKV_NATIVE_DELETE) {
-            value_drop(value);
+            test_value_drop(value);
         }
         resident += resident == index && value != NULL ? 1 : 0;
     }
@@ -539,6 +534,10 @@ static bool take_frame(struct test_server *server, const struct mkv_native_heade
     struct mkv_native_header answer = {.op = header->op, .request_id = header->request_id};
     if (header->op == MKV_NATIVE_DATA) {
         return take_data(server, header);
+    }
+    if (header->op == MKV_NATIVE_TAKEN) {
+        whole(server)->takens++;
+        return server->lane != NULL || complain(server, "TAKEN without a lane");
     }
     if (header->op == MKV_NATIVE_CONNECT) {
         return take_connect(server, header);

@@ -74,6 +74,11 @@ struct test_server {
     atomic_uint remote_frames;          /* requests that named memory */
     atomic_uint remote_puts;            /* values that were read by RDMA */
     atomic_uint remote_gets;            /* values that were written by RDMA */
+    atomic_uint remote_pieces;          /* of PUTs, that DATA named and were read by RDMA */
+    atomic_uint takens;                 /* TAKEN of clients */
+    atomic_uint stream_bytes;           /* of payloads, that went between headers */
+    atomic_uint holds_taken;            /* 1: what DATA names is read, and nothing said of it */
+    atomic_uint taken_extra;            /* TAKEN says so many more than were read */
     atomic_bool holds_writes; /* a GET by RDMA waits until this is false, or its lane ends */
     atomic_uint late_writes;  /* WRITEs behind the end of a lane */
     struct mkv_endpoint *_Atomic lane; /* NULL: frames go over TCP */
@@ -98,6 +103,7 @@ struct test_server {
     /* The connection. */
     atomic_int peer;
     uint32_t data_count;
+    uint64_t taken_count; /* DATA that were read by RDMA */
     uint32_t answers_sent;
     uint8_t *body;
     struct test_value values[TEST_VALUES_MAX];
@@ -113,6 +119,13 @@ struct test_server {
 struct mkv_native_hello_answer test_limits(void);
 /* Listens on a free port of loopback. The server is on the heap. */
 struct test_server *test_server_start(const struct test_server_options *options);
+/* Values, TEST_VALUES_MAX of them in all. NULL: there is no such key. */
+struct test_value *test_value_find(struct test_value *values, const uint8_t *key,
+                                   uint32_t key_bytes);
+/* Takes `bytes` over, which are on the heap. False: there is no place. */
+bool test_value_store(struct test_value *values, const uint8_t *key, uint32_t key_bytes,
+                      uint8_t *bytes, uint64_t length);
+void test_value_drop(struct test_value *value);
 /* Ends the thread, frees all, and fails the test if the client sent what it must not. */
 void test_server_stop(struct test_server *server);
 

@@ -22,6 +22,7 @@ struct test_verbs {
     atomic_bool loses_probes;   /* a lane that is connected breaks as PROBE */
     atomic_bool holds_probes;   /* it does not even break */
     atomic_bool holds_drains;   /* a lane that stops is not drained */
+    atomic_ulong timer_ns;      /* how soon each port wants to be polled; 0: never */
     atomic_uint send_bytes_max; /* that a lane holds for the server; 0: 65536 */
     /* What was seen. */
     atomic_uint opens;

@@ -107,9 +107,8 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  mode: off\n"
                                 "  device: mlx5_0\n"
                                 "  gid_index: 3\n"
-                                "  traffic_class: 106\n"
-                                "  service_level: 3\n"
-                                "  mtu: 2048\n"
+                                "  traffic_class: 106\n  service_level: 3\n"
+                                "  mtu: 2048\n  poll_us: 70\n"
                                 "  connections_max: 1000\n"
                                 "auth:\n"
                                 "  keys:\n"
@@ -195,6 +194,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.rdma.traffic_class, 106);
     assert_int_equal(config.rdma.service_level, 3);
     assert_int_equal(mkv_config_rdma_mtu(&config), 2048);
+    assert_int_equal(config.rdma.poll_us, 70);
     assert_int_equal(config.rdma.connections_max, 1000);
     assert_int_equal(config.node.watchdog_s, 7);
     assert_int_equal(config.node.shards, 3);
@@ -320,7 +320,8 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
          "client_connections_max, client_requests_max, client_bytes_max"},
         {"infiniband: {}\n", "memkv.yaml:1: unknown key 'infiniband'; allowed here: " SECTIONS},
         {"rdma: {gid: 1}\n", "memkv.yaml:1: unknown key 'rdma.gid'; allowed here: mode, device, "
-                             "gid_index, traffic_class, service_level, mtu, connections_max"},
+                             "gid_index, traffic_class, service_level, mtu, poll_us, "
+                             "connections_max"},
         {"network.address: x\n",
          "memkv.yaml:1: unknown key 'network.address'; allowed here: " SECTIONS},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "

@@ -23,6 +23,7 @@ static void test_rdma__nothing_said__is_automatic(void **state) {
     assert_int_equal(mkv_config_rdma_mtu(&config), 0);
     assert_int_equal(config.rdma.traffic_class, 104); /* DSCP 26 */
     assert_int_equal(config.rdma.service_level, 0);
+    assert_int_equal(config.rdma.poll_us, 50);
     assert_int_equal(config.rdma.connections_max, 256);
 }
 
@@ -44,10 +45,12 @@ static void test_rdma__numbers_up_to_their_bounds__are_taken(void **state) {
         assert_int_equal(mkv_config_rdma_mtu(&config), cases[i].mtu);
         assert_int_equal(mkv_config_rdma_gid_index(&config), cases[i].gid_index);
     }
-    assert_true(
-        load(&config, "traffic_class: 255, service_level: 15, connections_max: 4096", &error));
+    assert_true(load(&config,
+                     "traffic_class: 255, service_level: 15, poll_us: 10000, connections_max: 4096",
+                     &error));
     assert_int_equal(config.rdma.traffic_class, 255);
     assert_int_equal(config.rdma.service_level, 15);
+    assert_int_equal(config.rdma.poll_us, 10000);
     assert_int_equal(config.rdma.connections_max, 4096);
 }
 
@@ -67,6 +70,7 @@ static void test_rdma__values_wrong__golden(void **state) {
         {"traffic_class: 256",
          "memkv.yaml:2: rdma.traffic_class: '256' is not allowed; use 0 to 255"},
         {"service_level: 16", "memkv.yaml:2: rdma.service_level: '16' is not allowed; use 0 to 15"},
+        {"poll_us: 10001", "memkv.yaml:2: rdma.poll_us: '10001' is not allowed; use 0 to 10000"},
         {"connections_max: 0",
          "memkv.yaml:2: rdma.connections_max: '0' is not allowed; use 1 to 4096"},
         {"device: mlx5_0/1", "memkv.yaml:2: rdma.device: 'mlx5_0/1' is not allowed; use 1 to 63 "

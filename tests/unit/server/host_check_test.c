@@ -127,6 +127,8 @@ static void make_machine(struct fixture *fixture) {
         .dcb = tell_dcb,
         .context = fixture,
         .traffic_class = MKV_HOST_TRAFFIC_CLASS,
+        .memory_bytes = MKV_HOST_MEMORY_BYTES,
+        .shards = 1,
     };
 }
 
@@ -324,6 +326,33 @@ static void test_memlock__privileged_or_without_rdma__milder(void **state) {
     expect(fixture, "memlock", MKV_HOST_WARN, "64.00 KiB");
 }
 
+/* One card with one port: the memory counts for it and for io_uring. */
+static void test_memlock__compared_with_what_the_node_registers(void **state) {
+    struct fixture *fixture = *state;
+    put(fixture, "proc/self/limits",
+        LIMITS FILES "Max locked memory         4294967296           4294967296           bytes\n");
+    check(fixture);
+    expect(fixture, "memlock", MKV_HOST_PASS, "may lock 4.00 GiB, and about 2.07 GiB are needed");
+    fixture->sources.shards = 4;
+    check(fixture);
+    expect(fixture, "memlock", MKV_HOST_FAIL, "about 5.09 GiB are needed: memory.max_size, here");
+    assert_non_null(strstr(row_of(fixture, "memlock")->remedy, "LimitMEMLOCK"));
+    fixture->sources.shards = 2;
+    fixture->sources.is_rdma_off = true;
+    check(fixture);
+    expect(fixture, "memlock", MKV_HOST_PASS, "about 2.06 GiB");
+    fixture->sources.memory_bytes = 2 * MKV_HOST_MEMORY_BYTES;
+    check(fixture);
+    expect(fixture, "memlock", MKV_HOST_WARN, "about 4.06 GiB");
+    /* A port that is to be there counts before it is. */
+    fixture->sources.is_rdma_off = false;
+    fixture->sources.is_rdma_required = true;
+    fixture->sources.shards = 1;
+    fixture->sources.roots.sys = "/nowhere";
+    check(fixture);
+    expect(fixture, "memlock", MKV_HOST_FAIL, "about 4.07 GiB");
+}
+
 static void test_transparent__off_and_nothing_reserved__warned(void **state) {
     struct fixture *fixture = *state;
     put(fixture, "sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
@@ -514,6 +543,7 @@ int main(void) {
         CASE(test_check__each__has_a_way_to_fail_here),
         CASE(test_io_uring__refused__why_and_what_to_do),
         CASE(test_memlock__privileged_or_without_rdma__milder),
+        CASE(test_memlock__compared_with_what_the_node_registers),
         CASE(test_transparent__off_and_nothing_reserved__warned),
         CASE(test_clock__unknown_unsynchronised_or_far_off__warned),
         CASE(test_numa__one_node__pass),

@@ -2,16 +2,20 @@
 /* What the node makes of the events of its shards' ports, and of their lanes' counts. */
 #include "server/node_internal.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "admin/words.h"
+#include "tests/unit/server/images.h"
 
 /* A node with nothing but a log, which goes to a pipe. */
 struct fixture {
@@ -108,13 +112,30 @@ static void test_node_rdma__never_there__neither_meant_nor_lost(void **state) {
     assert_int_equal(fixture->node.warning_count, 0);
 }
 
-static void test_node_rdma__device_that_is_named__is_missed_in_a_warning_of_the_log(void **state) {
+static void test_node_rdma__device_that_is_named__is_missed_in_a_warning(void **state) {
     struct fixture *fixture = *state;
     memcpy(fixture->node.config.rdma.device, "rxe0", sizeof "rxe0");
     tell(fixture, 0, MKV_LANE_PORT_NOT_OPENED, NULL, "there is no rxe0");
-    expect_log(fixture, "WARN fabric.rdma: RDMA: there is no rxe0\n");
+    tell(fixture, 1, MKV_LANE_PORT_NOT_OPENED, NULL, "there is no rxe0");
+    expect_log(fixture,
+               "WARN fabric.rdma: RDMA: there is no rxe0\n"
+               "WARN server.node: there is no rxe0; native clients are served over TCP "
+               "code=RDMA_DOWN action=\"run memkv doctor, or set rdma.device to what rdma link "
+               "lists; it is tried again, and clients go over to RDMA by themselves when it is "
+               "there\"\n");
     assert_true(look(fixture)->is_configured);
     assert_false(look(fixture)->is_lost);
+    assert_int_equal(fixture->node.warning_count, 1);
+    tell(fixture, 0, MKV_LANE_PORT_NOT_OPENED, NULL, "rxe0 has no address");
+    assert_int_equal(fixture->node.warning_count, 1);
+    assert_non_null(strstr(fixture->node.warnings[0].message, "rxe0 has no address"));
+    tell(fixture, 0, MKV_LANE_PORT_UP, &left, "");
+    assert_int_equal(fixture->node.warning_count, 0);
+    expect_transitions(fixture, 0, 0);
+    /* What it loses from here on is told as a loss. */
+    tell(fixture, 0, MKV_LANE_PORT_DOWN, &left, "no link");
+    tell(fixture, 0, MKV_LANE_PORT_NOT_OPENED, NULL, "there is no rxe0");
+    assert_non_null(strstr(fixture->node.warnings[0].message, "no RDMA port is up"));
     fixture->node.config.rdma.mode = MKV_CONFIG_RDMA_OFF;
     assert_false(look(fixture)->is_configured);
 }
@@ -291,12 +312,68 @@ static void test_node_rdma__counts__are_under_their_words(void **state) {
     }
 }
 
+/* A file of a port's counters, with the folders above it. */
+static void put_counter(const char *root, const char *name, const char *text) {
+    static const char *const folders[] = {"class", "infiniband", "rxe0",
+                                          "ports", "1",          "hw_counters"};
+    char path[2 * IMAGES_PATH_BYTES];
+    snprintf(path, sizeof path, "%s", root);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        const size_t bytes = strlen(path);
+        snprintf(path + bytes, sizeof path - bytes, "/%s", folders[i]);
+        (void)mkdir(path, 0700);
+    }
+    const size_t bytes = strlen(path);
+    snprintf(path + bytes, sizeof path - bytes, "/%s", name);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place) {
+    (void)status, (void)kind, (void)place;
+    return remove(path);
+}
+
+static void test_node_rdma__counters_of_a_port__are_read_while_the_node_serves(void **state) {
+    struct fixture *fixture = *state;
+    char root[IMAGES_PATH_BYTES];
+    struct mkv_backend_error error;
+    images_make(root);
+    const struct mkv_drive_roots roots = {.sys = root};
+    fixture->node.rdma.roots = &roots;
+    memcpy(fixture->node.config.rdma.gid_index, "auto", sizeof "auto");
+    put_counter(root, "rcvd_rnr_err", "5\n");
+    tell(fixture, 0, MKV_LANE_PORT_UP, &left, "");
+    tell(fixture, 0, MKV_LANE_PORT_UP, &right, ""); /* which tells nothing */
+    assert_true(mkv_node_rdma_reader_begin(&fixture->node, &error));
+    const struct mkv_admin_rdma_port *port = &look(fixture)->ports[0];
+    for (uint32_t tries = 0; port->troubles_told == 0; tries++) {
+        assert_true(tries < 60000);
+        usleep(1000);
+        port = &look(fixture)->ports[0];
+    }
+    mkv_node_rdma_reader_end(&fixture->node);
+    assert_null(fixture->node.rdma_reader);
+    assert_string_equal(mkv_admin_rdma_troubles[0], "rnr_received");
+    assert_int_equal(port->troubles_told, 1u << MKV_RDMA_RNR_RECEIVED);
+    assert_true(port->troubles_total[0] == 5);
+    assert_int_equal(look(fixture)->ports[1].troubles_told, 0);
+    assert_int_equal(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    /* Nothing is read where nothing is wanted. */
+    fixture->node.config.rdma.mode = MKV_CONFIG_RDMA_OFF;
+    assert_true(mkv_node_rdma_reader_begin(&fixture->node, &error));
+    assert_null(fixture->node.rdma_reader);
+    mkv_node_rdma_reader_end(&fixture->node);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_begin, fixture_end)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_node_rdma__never_there__neither_meant_nor_lost),
-        TEST(test_node_rdma__device_that_is_named__is_missed_in_a_warning_of_the_log),
+        TEST(test_node_rdma__device_that_is_named__is_missed_in_a_warning),
         TEST(test_node_rdma__port_of_three_shards__is_told_once_and_is_up_until_the_last),
         TEST(test_node_rdma__port_that_is_back__takes_the_warning_back),
         TEST(test_node_rdma__two_ports__one_that_is_left_is_enough),
@@ -304,6 +381,7 @@ int main(void) {
         TEST(test_node_rdma__more_ports_than_are_told_apart__those_that_are_down_give_way),
         TEST(test_node_rdma__port_with_another_address__is_the_same_port),
         TEST(test_node_rdma__lane_that_broke__is_in_the_log),
+        TEST(test_node_rdma__counters_of_a_port__are_read_while_the_node_serves),
         TEST(test_node_rdma__counts__are_under_their_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,8 @@ struct device {
     uint32_t event_count;
     bool is_active;
     size_t gid_count;
+    bool has_no_address; /* but what the kernel gives by itself */
+    bool has_second;     /* one more address than 10.0.0.7: 10.0.0.8 */
 };
 
 struct seen {
@@ -119,7 +121,8 @@ static int query_port(struct ibv_context *context, uint8_t port,
     return 0;
 }
 
-/* As the kernel does: all of them, or none. The last is an IPv4 address. */
+/* As the kernel does: all of them, or none. The last is an IPv4 address, and the first another where
+ * there are two. */
 static ssize_t query_gid_table(struct ibv_context *context, struct ibv_gid_entry *entries,
                                size_t entries_max, uint32_t flags, size_t entry_bytes) {
     (void)context, (void)flags;
@@ -132,9 +135,12 @@ static ssize_t query_gid_table(struct ibv_context *context, struct ibv_gid_entry
         entries[index].gid.raw[0] = 0xfe;
         entries[index].gid.raw[1] = 0x80;
     }
-    if (fake.gid_count > 0) {
+    if (fake.gid_count > 0 && !fake.has_no_address) {
         union ibv_gid *last = &entries[fake.gid_count - 1].gid;
         *last = (union ibv_gid){.raw = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 7}};
+    }
+    if (fake.has_second) {
+        entries[0].gid = (union ibv_gid){.raw = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 8}};
     }
     return (ssize_t)fake.gid_count;
 }
@@ -299,11 +305,68 @@ static void test_refresh__a_device_with_many_gids__one_is_found(void **state) {
     end(verbs, endpoint, 2 * SECOND_NS);
 }
 
+/* The interface's address goes, and what the kernel gives each interface stays. */
+static void test_refresh__link_local_address_alone_stays__port_is_down_until_it_is_back(
+    void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
+    (void)state;
+    fake.gid_count = 3;
+    tell(IBV_EVENT_GID_CHANGE);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+    fake.has_no_address = true;
+    tell(IBV_EVENT_GID_CHANGE);
+    (void)mkv_verbs_poll(verbs, 3 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_PORT_DOWN);
+    assert_string_equal(mkv_verbs_facts(verbs)->gid, "::ffff:10.0.0.7");
+    fake.has_no_address = false;
+    tell(IBV_EVENT_GID_CHANGE);
+    (void)mkv_verbs_poll(verbs, 4 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+    end(verbs, endpoint, 4 * SECOND_NS);
+}
+
+static void test_address__a_second_of_the_port__is_what_an_endpoint_has(void **state) {
+    static const uint8_t second[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 8};
+    static const uint8_t third[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 9};
+    static const uint8_t local[16] = {0xfe, 0x80};
+    static const struct mkv_endpoint_ops none = {.opened = NULL};
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = NULL;
+    struct mkv_native_connect parameters;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    (void)state;
+    fake.gid_count = 3;
+    fake.has_second = true;
+    verbs->gid = (union ibv_gid){.raw = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 7}};
+    tell(IBV_EVENT_GID_CHANGE);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_true(mkv_verbs_has_address(verbs, verbs->gid.raw));
+    assert_true(mkv_verbs_has_address(verbs, second));
+    assert_false(mkv_verbs_has_address(verbs, third));
+    assert_false(mkv_verbs_has_address(verbs, local));
+    assert_true(mkv_endpoint_create(verbs, &none, NULL, &endpoint, problem));
+    mkv_endpoint_parameters(endpoint, &parameters);
+    assert_memory_equal(parameters.gid, verbs->gid.raw, 16);
+    mkv_endpoint_set_address(endpoint, third); /* it has gone since */
+    mkv_endpoint_set_address(endpoint, second);
+    mkv_endpoint_parameters(endpoint, &parameters);
+    assert_memory_equal(parameters.gid, second, 16);
+    mkv_endpoint_qp_prepare(endpoint, 1024, 1);
+    assert_int_equal(endpoint->to_receive.ah_attr.grh.sgid_index, 0);
+    assert_memory_equal(endpoint->address.gid.raw, second, 16);
+    end(verbs, endpoint, 2 * SECOND_NS);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_poll__long_not_called_and_much_came__time_is_looked_at_last),
         cmocka_unit_test(test_poll__port_goes_down_behind_its_gid__endpoints_break),
         cmocka_unit_test(test_refresh__a_device_with_many_gids__one_is_found),
+        cmocka_unit_test(
+            test_refresh__link_local_address_alone_stays__port_is_down_until_it_is_back),
+        cmocka_unit_test(test_address__a_second_of_the_port__is_what_an_endpoint_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,8 +350,9 @@ static void test_native_remote__one_field_wrong__names_it(void **state) {
         {"memory beyond the last address", MKV_NATIVE_GET, 1, 0, 8, UINT64_MAX - 4,
          MKV_NATIVE_BAD_LENGTH},
         {"the last address", MKV_NATIVE_PUT, 1, 0, 8, UINT64_MAX, MKV_NATIVE_BAD_LENGTH},
-        {"first reserved byte", MKV_NATIVE_GET, 1, 12, 1, 1, MKV_NATIVE_NOT_ZERO},
-        {"last reserved byte", MKV_NATIVE_PUT, 1, 15, 1, 1, MKV_NATIVE_NOT_ZERO},
+        {"slots of one of two", MKV_NATIVE_GET, 1, 12, 1, 1, MKV_NATIVE_BAD_LENGTH},
+        {"slots of a PUT", MKV_NATIVE_PUT, 1, 15, 1, 1, MKV_NATIVE_NOT_ZERO},
+        {"slots of a COMMIT", MKV_NATIVE_COMMIT, 1, 12, 1, 1, MKV_NATIVE_NOT_ZERO},
         {"memory of nothing", MKV_NATIVE_PUT, 0, 0, 1, 1, MKV_NATIVE_NOT_ZERO},
         {"key of nothing", MKV_NATIVE_COMMIT, 0, 8, 1, 1, MKV_NATIVE_NOT_ZERO},
     };
@@ -392,6 +393,71 @@ static void test_native_remote__get_of_no_length__is_refused(void **state) {
     free(body.bytes);
 }
 
+static void test_native_remote__slots__of_one_get_of_any_length(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t length, address;
+        uint32_t slots;
+        enum mkv_native_error error;
+    } cases[] = {
+        {0, 4096, 1, MKV_NATIVE_OK},
+        {1, 4096, 8, MKV_NATIVE_OK},
+        {MKV_NATIVE_VALUE_BYTES_MAX, UINT64_MAX - 64 * MKV_NATIVE_SLOT_BYTES, 64, MKV_NATIVE_OK},
+        {0, UINT64_MAX - 64 * MKV_NATIVE_SLOT_BYTES + 1, 64, MKV_NATIVE_BAD_LENGTH},
+        {0, 4096, 65, MKV_NATIVE_BAD_LENGTH},
+        {0, 4096, UINT32_MAX, MKV_NATIVE_BAD_LENGTH},
+        {0, 4096, 0, MKV_NATIVE_BAD_LENGTH},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        const struct mkv_native_item item = {
+            .key_bytes = 3,
+            .length = cases[index].length,
+            .remote = {.address = cases[index].address, .key = 9, .slots = cases[index].slots}};
+        struct body body = body_make(MKV_NATIVE_GET, &item, 1);
+        struct mkv_native_item decoded;
+        uint32_t keys_offset = 0;
+        const enum mkv_native_error error =
+            mkv_native_items_decode(&body.header, body.bytes, &decoded, &keys_offset);
+        if (error != cases[index].error) {
+            fail_msg("case %zu: %s", index, mkv_native_error_text(error));
+        }
+        if (error == MKV_NATIVE_OK) {
+            assert_int_equal(decoded.remote.slots, cases[index].slots);
+            assert_true(decoded.remote.address == cases[index].address);
+        }
+        free(body.bytes);
+    }
+}
+
+static void test_native_taken__count__round_trips(void **state) {
+    (void)state;
+    static const uint64_t counts[] = {0, 1, 1ull << 40, UINT64_MAX};
+    uint8_t *bytes = malloc(MKV_NATIVE_TAKEN_BYTES);
+    assert_non_null(bytes);
+    uint64_t count = 7;
+    for (size_t index = 0; index < sizeof counts / sizeof counts[0]; index++) {
+        mkv_native_taken_encode(counts[index], bytes);
+        assert_int_equal(mkv_native_taken_decode(bytes, &count), MKV_NATIVE_OK);
+        assert_true(count == counts[index]);
+    }
+    bytes[15] = 1;
+    assert_int_equal(mkv_native_taken_decode(bytes, &count), MKV_NATIVE_NOT_ZERO);
+    free(bytes);
+    const struct mkv_native_header sound = {.op = MKV_NATIVE_TAKEN,
+                                            .body_bytes = MKV_NATIVE_TAKEN_BYTES};
+    assert_int_equal(decode_header(sound), MKV_NATIVE_OK);
+    struct mkv_native_header header = sound;
+    header.body_bytes = 15;
+    assert_int_equal(decode_header(header), MKV_NATIVE_BAD_BODY_BYTES);
+    header = sound;
+    header.flags = MKV_NATIVE_FLAG_ANSWER; /* it ends nothing */
+    header.body_bytes = 0;
+    assert_int_equal(decode_header(header), MKV_NATIVE_BAD_FLAGS);
+    header = sound;
+    header.flags = REMOTE;
+    assert_int_equal(decode_header(header), MKV_NATIVE_BAD_FLAGS);
+}
+
 static void test_native_remote__data__has_bytes_and_no_payload(void **state) {
     (void)state;
     struct mkv_native_header header = {
@@ -407,8 +473,22 @@ static void test_native_remote__data__has_bytes_and_no_payload(void **state) {
     assert_int_equal(mkv_native_data_decode(&header, bytes, &decoded),
                      MKV_NATIVE_BAD_PAYLOAD_BYTES);
     header.flags = REMOTE;
-    bytes[48] = 1; /* that is the window's */
+    const struct mkv_native_data where = {
+        .length = 100, .bytes = 90, .remote = {.address = UINT64_MAX - 90, .key = 0x80000001u}};
+    mkv_native_data_encode(&where, bytes);
+    assert_int_equal(mkv_native_data_decode(&header, bytes, &decoded), MKV_NATIVE_OK);
+    assert_true(decoded.remote.address == UINT64_MAX - 90);
+    assert_int_equal(decoded.remote.key, 0x80000001u);
+    assert_int_equal(decoded.window_offset, 0);
+    bytes[48]++; /* it would end behind the last address */
+    assert_int_equal(mkv_native_data_decode(&header, bytes, &decoded), MKV_NATIVE_BAD_LENGTH);
+    header.flags = 0; /* then neither may be there */
+    header.payload_bytes = 90;
     assert_int_equal(mkv_native_data_decode(&header, bytes, &decoded), MKV_NATIVE_NOT_ZERO);
+    memset(bytes + 48, 0, 8);
+    assert_int_equal(mkv_native_data_decode(&header, bytes, &decoded), MKV_NATIVE_NOT_ZERO);
+    memset(bytes + 4, 0, 4);
+    assert_int_equal(mkv_native_data_decode(&header, bytes, &decoded), MKV_NATIVE_OK);
     free(bytes);
 }
 
@@ -424,6 +504,8 @@ int main(void) {
         cmocka_unit_test(test_native_remote__items_of_every_op__round_trip),
         cmocka_unit_test(test_native_remote__one_field_wrong__names_it),
         cmocka_unit_test(test_native_remote__get_of_no_length__is_refused),
+        cmocka_unit_test(test_native_remote__slots__of_one_get_of_any_length),
+        cmocka_unit_test(test_native_taken__count__round_trips),
         cmocka_unit_test(test_native_remote__data__has_bytes_and_no_payload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

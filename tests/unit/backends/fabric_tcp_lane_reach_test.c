@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lanes whose clients are looked for in the network, which may take a while: nobody else waits. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backends/clock.h"
+#include "backends/fabric_tcp_lane.h"
+#include "tests/unit/backends/lane_client.h"
+
+#define LANES (MKV_TCP_LANES_COMING_MAX + 1u)
+
+static int set_up(void **state) {
+    (void)state;
+    fake_rdma_reset();
+    return 0;
+}
+
+/* Every endpoint and port is gone behind each test. */
+static int tear_down(void **state) {
+    (void)state;
+    atomic_store(&fake_rdma.hold_reach, false);
+    assert_int_equal(fake_rdma_endpoints(), 0);
+    assert_int_equal(fake_rdma_ports(), 0);
+    return 0;
+}
+
+static const struct mkv_fabric_lane_counters *counters_of(const struct world *world) {
+    return mkv_fabric_tcp_lane_counters(world->fabric);
+}
+
+static void turns(struct world *world, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        world_turn(world);
+    }
+}
+
+/* Sends a CONNECT, and waits until so many clients are looked for. */
+static void ask(struct world *world, struct lane_client *lane, uint32_t reaches) {
+    uint64_t features;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    struct client client = lane_greeted(world, MKV_NATIVE_FEATURE_RDMA, 0, &features);
+    const size_t size = lane_prepare(lane, client, 0, bytes);
+    client_send(world, &client, bytes, size);
+    while (atomic_load(&fake_rdma.reaches) < reaches) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    }
+}
+
+static void ping(struct world *world, struct client *client, uint64_t request_id) {
+    uint8_t bytes[LANE_FRAME_BYTES];
+    client_send(world, client, bytes, frame_simple(bytes, MKV_NATIVE_PING, request_id));
+    struct frame frame = client_frame(world, client);
+    assert_int_equal(frame.header.op, MKV_NATIVE_PING);
+    assert_int_equal(frame.header.request_id, request_id);
+    world_frame_free(&frame);
+}
+
+static void test_reach__takes_long__others_are_served_meanwhile(void **state) {
+    (void)state;
+    uint64_t features;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    struct client other = lane_greeted(world, 0, 0, &features);
+    atomic_store(&fake_rdma.hold_reach, true);
+    ask(world, &lane, 1);
+    ping(world, &other, 5);
+    assert_int_equal(counters_of(world)->opened_total, 0);
+    atomic_store(&fake_rdma.hold_reach, false);
+    lane_finish(world, &lane);
+    assert_int_equal(counters_of(world)->connects_total, 1);
+    while (counters_of(world)->opened_total == 0) {
+        lane_turn(world, &lane);
+    }
+    lane_close(world, &lane);
+    client_close(&other);
+    world_destroy(world);
+}
+
+static void test_reach__nobody_answers__refused_and_goes_on_over_tcp(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    atomic_store(&fake_rdma.reach_error, ETIMEDOUT);
+    ask(world, &lane, 1);
+    struct frame frame = client_frame(world, &lane.client);
+    assert_int_equal(frame.header.op, MKV_NATIVE_CONNECT);
+    assert_int_equal(frame.header.status, MKV_STATUS_UNAVAILABLE);
+    assert_memory_equal(frame.body, "parameters: nobody answers there", 32);
+    world_frame_free(&frame);
+    assert_int_equal(counters_of(world)->refusals_total[MKV_NATIVE_REFUSAL_PARAMETERS], 1);
+    assert_int_equal(counters_of(world)->connections_active, 0);
+    ping(world, &lane.client, 7);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+static void test_reach__client_leaves_meanwhile__its_lane_goes(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    atomic_store(&fake_rdma.hold_reach, true);
+    ask(world, &lane, 1);
+    client_close(&lane.client);
+    turns(world, 20);
+    atomic_store(&fake_rdma.hold_reach, false);
+    while (counters_of(world)->connections_active > 0) {
+        lane_turn(world, &lane);
+    }
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+static void test_reach__server_stops_meanwhile__ends_behind_it(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    atomic_store(&fake_rdma.hold_reach, true);
+    ask(world, &lane, 1);
+    mkv_fabric_tcp_stop(world->fabric);
+    turns(world, 20);
+    assert_int_equal(counters_of(world)->connections_active, 1);
+    assert_false(mkv_fabric_tcp_is_idle(world->fabric));
+    atomic_store(&fake_rdma.hold_reach, false);
+    while (!mkv_fabric_tcp_is_idle(world->fabric)) {
+        world_turn(world);
+    }
+    assert_int_equal(counters_of(world)->connections_active, 0);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+static void test_reach__more_than_at_a_time__wait_for_their_turn(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lanes[LANES];
+    fake_rdma.endpoints_max = LANES;
+    atomic_store(&fake_rdma.hold_reach, true);
+    for (uint32_t i = 0; i < LANES; i++) {
+        ask(world, &lanes[i], i < MKV_TCP_LANES_COMING_MAX ? i + 1 : i);
+    }
+    turns(world, 20);
+    assert_int_equal(atomic_load(&fake_rdma.reaches), MKV_TCP_LANES_COMING_MAX);
+    assert_int_equal(counters_of(world)->connects_total, MKV_TCP_LANES_COMING_MAX);
+    atomic_store(&fake_rdma.hold_reach, false);
+    for (uint32_t i = 0; i < LANES; i++) {
+        lane_finish(world, &lanes[i]);
+    }
+    assert_int_equal(atomic_load(&fake_rdma.reaches), LANES);
+    for (uint32_t i = 0; i < LANES; i++) {
+        lane_close(world, &lanes[i]);
+    }
+    world_destroy(world);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define REACH_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        REACH_TEST(test_reach__takes_long__others_are_served_meanwhile),
+        REACH_TEST(test_reach__nobody_answers__refused_and_goes_on_over_tcp),
+        REACH_TEST(test_reach__client_leaves_meanwhile__its_lane_goes),
+        REACH_TEST(test_reach__server_stops_meanwhile__ends_behind_it),
+        REACH_TEST(test_reach__more_than_at_a_time__wait_for_their_turn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libmemkv by RDMA: values that go piece by piece. Those above one block, those that a source
+ * supplies or a target consumes, and those that are larger than what can be registered for them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "client/engine.h"
+#include "tests/unit/client/test_rdma.h"
+
+#define MIB (1024ull * 1024u)
+
+/* A value that is read or written by functions. */
+struct flow {
+    uint8_t *bytes;
+    uint64_t byte_count;
+    uint64_t done; /* of the target: so much has come, in order */
+    uint32_t calls;
+    uint32_t fail_at; /* 1, 2 …: this call fails; 0: none */
+};
+
+static int source(void *context, uint64_t offset, void *buffer, size_t byte_count) {
+    struct flow *flow = context;
+    flow->calls++;
+    if (flow->fail_at == flow->calls) {
+        return 7;
+    }
+    assert_true(offset + byte_count <= flow->byte_count);
+    memcpy(buffer, flow->bytes + offset, byte_count);
+    return 0;
+}
+
+static int target(void *context, uint64_t offset, uint64_t value_bytes, const void *data,
+                  size_t byte_count) {
+    struct flow *flow = context;
+    flow->calls++;
+    if (flow->fail_at == flow->calls) {
+        return 7;
+    }
+    assert_true(value_bytes == flow->byte_count);
+    assert_true(offset == flow->done);
+    assert_true(byte_count <= flow->byte_count - offset);
+    if (byte_count > 0 && memcmp(flow->bytes + offset, data, byte_count) != 0) {
+        fail_msg("other bytes at %llu", (unsigned long long)offset);
+    }
+    flow->done += byte_count;
+    return 0;
+}
+
+static struct flow flow_of(uint32_t seed, uint64_t byte_count) {
+    return (struct flow){.bytes = test_rdma_value(seed, byte_count + 1), .byte_count = byte_count};
+}
+
+static void put_stream(struct memkv_client *client, const char *key, struct flow *flow) {
+    struct memkv_error error;
+    const struct memkv_put_options options = {.flags = MEMKV_REPLACE};
+    flow->calls = 0;
+    if (memkv_put_stream(client, key, strlen(key), flow->byte_count, &options, source, flow,
+                         &error) != MEMKV_OK) {
+        fail_msg("%s", error.text);
+    }
+}
+
+static void get_stream(struct memkv_client *client, const char *key, struct flow *flow) {
+    struct memkv_error error;
+    flow->calls = 0;
+    flow->done = 0;
+    if (memkv_get_stream(client, key, strlen(key), target, flow, &error) != MEMKV_OK) {
+        fail_msg("%s", error.text);
+    }
+    assert_true(flow->done == flow->byte_count);
+}
+
+static struct test_server *server_of_blocks(uint64_t block_bytes_max) {
+    struct test_server_options options = test_with_rdma;
+    options.limits = test_limits();
+    options.limits.features = MKV_NATIVE_FEATURE_ROOTS;
+    options.limits.block_bytes_max = block_bytes_max;
+    return test_server_start(&options);
+}
+
+static struct mkv_rdma_memory *memory_of(struct memkv_client *client) {
+    return &client->rdma->ports[0].memory;
+}
+
+/* Nothing of the library's own memory is in use. */
+static void expect_nothing_held(struct memkv_client *client) {
+    const struct mkv_rdma_memory *memory = memory_of(client);
+    assert_int_equal(client->rdma->ports[0].place_count, 0);
+    assert_int_equal(test_verbs.exposures, 0);
+    for (uint32_t index = 0; index < MKV_RDMA_STAGES; index++) {
+        assert_false(memory->stages[index].is_used);
+    }
+    for (uint32_t word = 0; word < MKV_RDMA_BOUNCE_STEPS / 64; word++) {
+        assert_true(memory->bounce_used[word] == 0);
+    }
+}
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+static void test_client_rdma_piece__streams_of_all_sizes__no_byte_between_headers(void **state) {
+    (void)state;
+    static const uint64_t sizes[] = {65537,       300000,      MIB,         MIB + 1,
+                                     3 * MIB + 7, 4 * MIB + 1, 9 * MIB + 5, 33 * MIB + 1};
+    static const uint64_t blocks[] = {MIB, 4 * MIB, 32 * MIB};
+    for (size_t block = 0; block < sizeof blocks / sizeof blocks[0]; block++) {
+        struct test_server *server = server_of_blocks(blocks[block]);
+        struct memkv_client *client = test_client_open(server, 20000);
+        for (size_t index = 0; index < sizeof sizes / sizeof sizes[0]; index++) {
+            if (sizes[index] > MKV_REQUEST_READY_MAX * blocks[block]) {
+                continue; /* the test server asks for all at once */
+            }
+            struct flow flow = flow_of((uint32_t)index, sizes[index]);
+            put_stream(client, "k", &flow);
+            get_stream(client, "k", &flow);
+            /* Nothing of a block is seen before all of it has come and was compared. */
+            if (sizes[index] <= blocks[block]) {
+                assert_int_equal(flow.calls, 1);
+            }
+            expect_nothing_held(client);
+            free(flow.bytes);
+        }
+        assert_int_equal(server->stream_bytes, 0);
+        assert_int_equal(server->connect_count, 1);
+        test_rdma_end(client, server);
+    }
+}
+
+static void test_client_rdma_piece__small_and_empty_streams__come_back(void **state) {
+    (void)state;
+    static const uint64_t sizes[] = {0, 1, 300, 65536};
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    for (size_t index = 0; index < sizeof sizes / sizeof sizes[0]; index++) {
+        struct flow flow = flow_of((uint32_t)index, sizes[index]);
+        put_stream(client, "k", &flow);
+        get_stream(client, "k", &flow);
+        assert_int_equal(flow.calls, 1);
+        free(flow.bytes);
+    }
+    assert_int_equal(server->takens, 0);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__value_in_registered_memory__is_read_from_there(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    uint64_t handle;
+    const uint64_t byte_count = 5 * MIB + 3;
+    uint8_t *put = test_rdma_value(1, byte_count);
+    uint8_t *got = malloc(byte_count);
+    assert_int_equal(memkv_buffer_register(client, put, byte_count, &handle, &error), MEMKV_OK);
+    assert_int_equal(memkv_buffer_register(client, got, byte_count, &handle, &error), MEMKV_OK);
+    test_rdma_put(client, "k", put, byte_count);
+    test_rdma_get(client, "k", put, byte_count, got);
+    assert_int_equal(server->remote_pieces, 6);
+    assert_int_equal(test_verbs.registrations, 2);
+    assert_int_equal(server->stream_bytes, 0);
+    expect_nothing_held(client);
+    test_rdma_end(client, server);
+    free(put);
+    free(got);
+}
+
+static void test_client_rdma_piece__value_in_other_memory__goes_by_stages(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    uint8_t *put = test_rdma_value(1, 7 * MIB);
+    uint8_t *got = malloc(7 * MIB);
+    for (uint32_t round = 0; round < 3; round++) {
+        put[5 * MIB] = (uint8_t)round;
+        test_rdma_put(client, "k", put, 7 * MIB);
+        test_rdma_get(client, "k", put, 7 * MIB, got);
+    }
+    assert_int_equal(server->remote_pieces, 21);
+    assert_int_equal(server->stream_bytes, 0);
+    /* Two stages, which stay, and the buffer of the gets, which is kept registered. */
+    assert_int_equal(test_verbs.registrations, 3);
+    expect_nothing_held(client);
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__larger_than_is_registered__is_copied_out_of_slots(
+    void **state) {
+    (void)state;
+    struct test_server *server = server_of_blocks(8 * MIB);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    const uint64_t byte_count = MKV_RDMA_CACHED_RANGE_BYTES_MAX + MIB + 9;
+    uint8_t *put = test_rdma_value(1, byte_count);
+    uint8_t *got = malloc(byte_count);
+    test_rdma_put(client, "k", put, byte_count);
+    test_rdma_get(client, "k", put, byte_count, got);
+    assert_int_equal(server->stream_bytes, 0);
+    /* In a batch, and a part of it. */
+    struct memkv_item items[2];
+    memset(got, 0, byte_count);
+    for (uint32_t index = 0; index < 2; index++) {
+        items[index] = (struct memkv_item){.op = MEMKV_OP_GET,
+                                           .key = "k",
+                                           .key_bytes = 1,
+                                           .offset = index * 1000,
+                                           .length = byte_count / 2,
+                                           .buffer = got + index * (byte_count / 2),
+                                           .capacity = byte_count / 2};
+    }
+    memory_of(client)->refused_ns = mkv_client_now_ns() + 10000000000ull;
+    assert_int_equal(memkv_batch(client, items, 2, &error), MEMKV_OK);
+    assert_memory_equal(got, put, byte_count / 2);
+    assert_memory_equal(got + byte_count / 2, put + 1000, byte_count / 2);
+    assert_int_equal(server->stream_bytes, 0);
+    memory_of(client)->refused_ns = 0;
+    expect_nothing_held(client);
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__nothing_can_be_registered__goes_through_the_stream(
+    void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct flow flow = flow_of(1, 3 * MIB + 1);
+    test_verbs.refuses_to_register = true;
+    put_stream(client, "k", &flow);
+    get_stream(client, "k", &flow);
+    assert_int_equal(server->stream_bytes, 2 * (3 * MIB + 1));
+    assert_int_equal(server->remote_frames, 0);
+    assert_int_equal(server->connect_count, 1);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__server_sends_in_the_stream__taken(void **state) {
+    (void)state;
+    struct test_server_options options = test_with_rdma;
+    options.limits = test_limits();
+    options.limits.features = MKV_NATIVE_FEATURE_ROOTS;
+    options.puts_by_stream = true;
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct flow flow = flow_of(1, 5 * MIB + 1);
+    put_stream(client, "k", &flow);
+    get_stream(client, "k", &flow);
+    assert_int_equal(server->takens, 0);
+    expect_nothing_held(client);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__server_without_roots__goes_through_the_stream(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(&test_with_rdma);
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct flow flow = flow_of(1, 3 * MIB + 1);
+    put_stream(client, "k", &flow);
+    get_stream(client, "k", &flow);
+    assert_int_equal(server->remote_frames, 0);
+    assert_int_equal(server->remote_pieces, 0);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+static void expect_corrupt(uint64_t block_bytes_max, uint32_t corrupt_at, uint64_t seen_max) {
+    struct test_server_options options = test_with_rdma;
+    options.limits = test_limits();
+    options.limits.features = MKV_NATIVE_FEATURE_ROOTS;
+    options.limits.block_bytes_max = block_bytes_max;
+    options.corrupt_at = corrupt_at;
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    struct flow flow = flow_of(1, 4 * MIB);
+    put_stream(client, "k", &flow);
+    flow.calls = 0;
+    assert_int_equal(memkv_get_stream(client, "k", 1, target, &flow, &error), MEMKV_CORRUPT);
+    assert_in_range(flow.done, 0, seen_max);
+    get_stream(client, "k", &flow);
+    assert_int_equal(server->connection_count, 1);
+    expect_nothing_held(client);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__flipped_bit__target_does_not_see_it(void **state) {
+    (void)state;
+    expect_corrupt(MIB, 3, 2 * MIB);
+    expect_corrupt(8 * MIB, 3, 0); /* a block is seen whole or not at all */
+}
+
+static void test_client_rdma_piece__target_fails__call_fails_and_the_next_does_not(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    struct flow flow = flow_of(1, 15 * MIB);
+    put_stream(client, "k", &flow);
+    flow.calls = 0;
+    flow.fail_at = 12;
+    assert_int_equal(memkv_get_stream(client, "k", 1, target, &flow, &error), MEMKV_CALLBACK);
+    expect_nothing_held(client);
+    flow.fail_at = 0;
+    get_stream(client, "k", &flow);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__source_fails__call_fails_and_the_next_does_not(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    struct flow flow = flow_of(1, 9 * MIB);
+    flow.fail_at = 5;
+    assert_int_equal(memkv_put_stream(client, "k", 1, flow.byte_count, NULL, source, &flow, &error),
+                     MEMKV_CALLBACK);
+    expect_nothing_held(client);
+    flow.fail_at = 0;
+    put_stream(client, "k", &flow);
+    get_stream(client, "k", &flow);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+/* What the server has not said to have read is not written over. */
+static void test_client_rdma_piece__nothing_is_taken__no_stage_is_used_again(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 400);
+    struct memkv_error error;
+    struct flow flow = flow_of(1, 9 * MIB);
+    server->holds_taken = 1;
+    assert_int_equal(memkv_put_stream(client, "k", 1, flow.byte_count, NULL, source, &flow, &error),
+                     MEMKV_UNKNOWN);
+    assert_int_equal(flow.calls, MKV_RDMA_STAGES);
+    assert_int_equal(server->remote_pieces, MKV_RDMA_STAGES);
+    expect_nothing_held(client);
+    server->holds_taken = 0;
+    put_stream(client, "k", &flow);
+    get_stream(client, "k", &flow);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__taken_of_more_than_was_sent__connection_ends(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    struct flow flow = flow_of(1, 9 * MIB);
+    server->taken_extra = 3;
+    assert_int_equal(memkv_put_stream(client, "k", 1, flow.byte_count, NULL, source, &flow, &error),
+                     MEMKV_UNKNOWN);
+    assert_non_null(strstr(error.text, "TAKEN"));
+    expect_nothing_held(client);
+    server->taken_extra = 0;
+    put_stream(client, "k", &flow);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma_piece__lane_breaks_under_way__next_goes_over_tcp(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 1000);
+    struct memkv_error error;
+    struct flow flow = flow_of(1, 9 * MIB);
+    put_stream(client, "k", &flow);
+    server->holds_writes = true;
+    flow.calls = 0;
+    assert_int_equal(memkv_get_stream(client, "k", 1, target, &flow, &error), MEMKV_DEADLINE);
+    server->holds_writes = false;
+    test_lanes_break(MKV_LANE_REASON_RETRY_EXCEEDED);
+    get_stream(client, "k", &flow);
+    expect_nothing_held(client);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+/* A get that is over before its time leaves its slots to the server until that has answered. */
+static void test_client_rdma_piece__deadline_of_a_get__slots_stay_the_servers(void **state) {
+    (void)state;
+    struct test_server *server = server_of_blocks(8 * MIB);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_completion completion;
+    const uint64_t byte_count = MKV_RDMA_CACHED_RANGE_BYTES_MAX + MIB;
+    uint8_t *put = test_rdma_value(1, byte_count);
+    uint8_t *got = malloc(byte_count);
+    test_rdma_put(client, "k", put, byte_count);
+    server->holds_writes = true;
+    struct memkv_item item = {
+        .op = MEMKV_OP_GET, .key = "k", .key_bytes = 1, .buffer = got, .capacity = byte_count};
+    struct memkv_item other = {.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1};
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 300, NULL), MEMKV_OK);
+    assert_int_equal(memkv_submit(client, &other, 1, 2, 20000, NULL), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
+    assert_int_equal(item.status, MEMKV_DEADLINE);
+    assert_true(memory_of(client)->bounce_used[0] != 0);
+    memset(got, 0x77, byte_count);
+    server->holds_writes = false;
+    assert_int_equal(memkv_wait(client, &completion, 1, 10000), 1);
+    assert_int_equal(other.status, MEMKV_OK);
+    /* What still comes is dropped, and every slot of it taken, until it is answered. */
+    for (uint32_t round = 0; round < 5000 && memory_of(client)->bounce_used[0] != 0; round++) {
+        assert_int_equal(memkv_submit(client, &other, 1, 3, 20000, NULL), MEMKV_OK);
+        assert_int_equal(memkv_wait(client, &completion, 1, 10000), 1);
+        assert_int_equal(other.status, MEMKV_OK);
+    }
+    for (uint64_t index = 0; index < byte_count; index += 4096) {
+        assert_int_equal(got[index], 0x77);
+    }
+    assert_int_equal(server->connect_count, 1);
+    assert_true(server->takens > 0);
+    expect_nothing_held(client);
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define PIECE_TEST(name) cmocka_unit_test_setup(name, test_rdma_begin)
+        PIECE_TEST(test_client_rdma_piece__streams_of_all_sizes__no_byte_between_headers),
+        PIECE_TEST(test_client_rdma_piece__small_and_empty_streams__come_back),
+        PIECE_TEST(test_client_rdma_piece__value_in_registered_memory__is_read_from_there),
+        PIECE_TEST(test_client_rdma_piece__value_in_other_memory__goes_by_stages),
+        PIECE_TEST(test_client_rdma_piece__larger_than_is_registered__is_copied_out_of_slots),
+        PIECE_TEST(test_client_rdma_piece__nothing_can_be_registered__goes_through_the_stream),
+        PIECE_TEST(test_client_rdma_piece__server_sends_in_the_stream__taken),
+        PIECE_TEST(test_client_rdma_piece__server_without_roots__goes_through_the_stream),
+        PIECE_TEST(test_client_rdma_piece__flipped_bit__target_does_not_see_it),
+        PIECE_TEST(test_client_rdma_piece__target_fails__call_fails_and_the_next_does_not),
+        PIECE_TEST(test_client_rdma_piece__source_fails__call_fails_and_the_next_does_not),
+        PIECE_TEST(test_client_rdma_piece__nothing_is_taken__no_stage_is_used_again),
+        PIECE_TEST(test_client_rdma_piece__taken_of_more_than_was_sent__connection_ends),
+        PIECE_TEST(test_client_rdma_piece__lane_breaks_under_way__next_goes_over_tcp),
+        PIECE_TEST(test_client_rdma_piece__deadline_of_a_get__slots_stay_the_servers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
