@@ -126,6 +126,13 @@ static bool is_gone(enum memkv_status status) {
     return status == MEMKV_UNAVAILABLE || status == MEMKV_UNKNOWN;
 }
 
+/* Of a read that says nothing of its key: nobody has looked. */
+static bool is_unanswered(const struct worker *worker, const struct memkv_item *item) {
+    return worker->load->options.allow_missing && item->status == MEMKV_NOT_FOUND &&
+           (item->miss == MEMKV_MISS_SERVER_DOWN || item->miss == MEMKV_MISS_DEADLINE ||
+            item->miss == MEMKV_MISS_OVERLOADED);
+}
+
 static bool connect_worker(struct worker *worker) {
     const struct memkv_options options = {.servers = worker->load->options.server,
                                           .client_name = "load_client",
@@ -330,7 +337,8 @@ static void get(struct worker *worker, uint32_t count) {
         const struct memkv_item *item = &worker->items[index];
         if (is_gone(item->status)) {
             worker->totals.server_gone = !worker->load->options.allow_missing;
-        } else if (item->status == MEMKV_BUSY || item->status == MEMKV_DEADLINE) {
+        } else if (item->status == MEMKV_BUSY || item->status == MEMKV_DEADLINE ||
+                   is_unanswered(worker, item)) {
             worker->totals.refused++;
         } else if (item->status == MEMKV_IO_ERROR && worker->load->options.allow_missing) {
             worker->totals.failed++;
@@ -348,6 +356,8 @@ static void exists(struct worker *worker) {
     const bool owed = state->value.present;
     if (is_gone(status)) {
         worker->totals.server_gone = !worker->load->options.allow_missing;
+    } else if (is_unanswered(worker, &worker->items[0])) {
+        worker->totals.refused++;
     } else if (worker->load->options.allow_missing &&
                (status == MEMKV_NOT_FOUND || status == MEMKV_IO_ERROR)) {
         worker->totals.missing += owed;
@@ -377,7 +387,7 @@ static void lookup(struct worker *worker, uint32_t count) {
     } else if (status == MEMKV_BUSY || status == MEMKV_DEADLINE) {
         worker->totals.refused++;
     } else if (drives_fail && (status == MEMKV_IO_ERROR || resident < owed)) {
-        worker->totals.missing++;
+        worker->totals.refused++; /* no reason is told of where it ends */
     } else if (status != MEMKV_OK || resident != owed) {
         complain(worker, worker->keys[owed < count ? owed : 0], "a lookup counts others");
     } else {
