@@ -263,7 +263,7 @@ static void test_lane_piece__slots_without_roots_or_a_lane__refused(void **state
 
 /* ---- PUT whose DATA says where --------------------------------------------------------------- */
 
-/* DATA of all of an item, which says that it is a part of more, and that it is `beyond` bytes behind
+/* DATA of all of an item, which says that it is a part of more, and that it is so many bytes behind
  * where it is. */
 static void say_where(struct world *world, struct lane_client *lane, uint64_t request_id,
                       uint64_t byte_count, uint64_t at, bool is_wrong, uint64_t beyond) {
