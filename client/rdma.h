@@ -46,6 +46,9 @@
 /* Of a text that says what to do. */
 #define MKV_RDMA_PROBLEM_BYTES 512u
 _Static_assert(MKV_RDMA_PROBLEM_BYTES >= MKV_VERBS_PROBLEM_BYTES, "a port's problem fits");
+/* What goes through the stream of frames, not by READ and WRITE: about a message. */
+#define MKV_RDMA_GET_STREAM_BYTES_MAX 8192u
+#define MKV_RDMA_PUT_STREAM_BYTES_MAX 16384u
 #define MKV_RDMA_MESSAGE_BYTES 16384u
 #define MKV_RDMA_RECEIVES 32u
 /* Memory that is kept registered, of one port. */

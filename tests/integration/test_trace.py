@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """memkv-sim trace: what it prints of a real trace, what it refuses, and that each option counts."""
 
+import functools
 import json
 import os
 import subprocess
@@ -23,11 +24,17 @@ def run(*arguments):
     )
 
 
-def report(*arguments):
+@functools.cache
+def output(*arguments):
+    """What is said as JSON; asked once, since seconds go by over each."""
     child = run(TRACE, "--json", *arguments)
     if child.returncode != 0:
         raise AssertionError(child.stderr)
-    return json.loads(child.stdout)
+    return child.stdout
+
+
+def report(*arguments):
+    return json.loads(output(*arguments))
 
 
 def hits_of(said):
@@ -67,8 +74,8 @@ class TraceTest(unittest.TestCase):
         self.assertEqual(better, [1828, 18279, 36558, 73116])
 
     def test_trace__belady__is_never_below_another(self):
-        for order in ("suffix", "prefix"):
-            hits = hits_of(report("--order", order))
+        for arguments in ((), ("--order", "prefix")):
+            hits = hits_of(report(*arguments))
             for name in hits:
                 for blocks, limit in hits["belady"].items():
                     with self.subTest(policy=name, blocks=blocks):
@@ -94,7 +101,7 @@ class TraceTest(unittest.TestCase):
         self.assertRegex(text.stdout, r"\nlru +\d+\.\d{3}  least recently used\n$")
 
     def test_trace__twice__says_the_same(self):
-        self.assertEqual(run(TRACE, "--json").stdout, run(TRACE, "--json").stdout)
+        self.assertEqual(run(TRACE, "--json").stdout, output())
 
     def test_trace__wrong_command_lines__exit_2_and_say_what_is_wrong(self):
         for arguments, complaint in (

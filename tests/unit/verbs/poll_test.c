@@ -121,8 +121,8 @@ static int query_port(struct ibv_context *context, uint8_t port,
     return 0;
 }
 
-/* As the kernel does: all of them, or none. The last is an IPv4 address, and the first another where
- * there are two. */
+/* As the kernel does: all of them, or none. The last is an IPv4 address, and the first another
+ * where there are two. */
 static ssize_t query_gid_table(struct ibv_context *context, struct ibv_gid_entry *entries,
                                size_t entries_max, uint32_t flags, size_t entry_bytes) {
     (void)context, (void)flags;
