@@ -63,7 +63,7 @@ def setUpModule():  # pylint: disable=invalid-name
     global LAB_MACHINE  # pylint: disable=global-statement
     programs = [SUITE] if os.path.exists(SUITE) else []
     LAB_MACHINE = unittest.enterModuleContext(
-        machine([Drive("a")], programs, network="user", rdma=True, seconds=MACHINE_S_MAX))
+        machine([Drive("a", "1GiB")], programs, network="user", rdma=True, seconds=MACHINE_S_MAX))
     LAB_MACHINE.boot()
 
 
