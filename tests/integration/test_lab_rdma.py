@@ -195,7 +195,6 @@ class ClientTest(unittest.TestCase):
                 try:
                     self.node.until_lanes()
                     self.machine.sh(fault)
-                    self.node.until_no_lanes()
                     self.node.until_moves("tcp")
                 finally:
                     self.machine.sh(repair)
