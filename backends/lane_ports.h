@@ -15,7 +15,7 @@
  *
  * The first look is made by create, so that a node that must have RDMA is refused without.
  *
- * Which port a connection goes over: the one that has the address that the client came to; where the
+ * Which port a connection goes over: the one with the address that the client came to; where the
  * configuration names a device, that one in any case; from the same machine (127.0.0.1), the first.
  *
  *   flush: nothing has come for as long as is worth polling for (wire/spin.h) --> armed: the ring
@@ -122,9 +122,8 @@ __attribute__((warn_unused_result)) bool mkv_lane_ports_check(
 __attribute__((warn_unused_result)) bool mkv_lane_ports_create(
     const struct mkv_lane_ports_options *options, struct mkv_lane_ports **ports,
     struct mkv_backend_error *error);
-/* When it is idle, or was never polled. Waits for a look that is under way, two seconds at most: one
- * that hangs in a driver ends by itself, and names no memory of the arena that it has not named yet.
- * NULL is allowed. */
+/* When it is idle, or was never polled. Waits for a look that is under way, two seconds at most:
+ * one that hangs in a driver ends by itself, and registers no memory any more. NULL is allowed. */
 void mkv_lane_ports_destroy(struct mkv_lane_ports *ports);
 
 /* Whether a lane could be made over any port. */

@@ -35,7 +35,7 @@ struct place {
     struct memkv_item item;
     char key[KEY_BYTES];
     uint8_t *bytes;
-    uint64_t capacity;
+    uint64_t handle; /* of their registration, for RDMA; 0: none */
     uint32_t number; /* of its key */
     uint64_t begin_ns;
 };
@@ -363,26 +363,38 @@ uint32_t bench_in_flight(const struct bench_options *options, uint64_t block_byt
     return in_flight < 1 ? 1 : (uint32_t)in_flight;
 }
 
-static bool make_places(struct bench *bench) {
+static enum memkv_status make_place(struct bench *bench, struct place *place) {
+    place->bytes = memkv_buffer_alloc(bench->client, bench->block_bytes);
+    if (place->bytes == NULL) {
+        return fail(bench, MEMKV_NO_MEMORY, "no memory for blocks of this size");
+    }
+    memcpy(place->bytes, bench->noise, bench->block_bytes);
+    return memkv_buffer_register(bench->client, place->bytes, bench->block_bytes, &place->handle,
+                                 bench->error);
+}
+
+static enum memkv_status make_places(struct bench *bench) {
     bench->noise = malloc(bench->block_bytes);
-    bool has_all = bench->noise != NULL;
-    if (has_all) {
-        fill_noise(bench->noise, bench->block_bytes);
+    if (bench->noise == NULL) {
+        return fail(bench, MEMKV_NO_MEMORY, "no memory for blocks of this size");
     }
-    for (uint32_t i = 0; has_all && i < bench->place_count; i++) {
-        bench->places[i].bytes = memkv_buffer_alloc(bench->client, bench->block_bytes);
-        has_all = bench->places[i].bytes != NULL;
-        if (has_all) {
-            memcpy(bench->places[i].bytes, bench->noise, bench->block_bytes);
-        }
+    fill_noise(bench->noise, bench->block_bytes);
+    enum memkv_status status = MEMKV_OK;
+    for (uint32_t i = 0; i < bench->place_count && status == MEMKV_OK; i++) {
+        status = make_place(bench, &bench->places[i]);
     }
-    return has_all;
+    return status;
 }
 
 static void free_places(struct bench *bench) {
     for (uint32_t i = 0; i < bench->place_count; i++) {
-        memkv_buffer_free(bench->client, bench->places[i].bytes);
-        bench->places[i].bytes = NULL;
+        struct place *place = &bench->places[i];
+        if (place->handle != 0) {
+            /* Nothing is under way to it; and what else may fail is told of the line. */
+            (void)memkv_buffer_unregister(bench->client, place->handle, NULL);
+        }
+        memkv_buffer_free(bench->client, place->bytes);
+        *place = (struct place){0};
     }
     free(bench->noise);
     bench->noise = NULL;
@@ -400,9 +412,7 @@ static enum memkv_status run_size(struct bench *bench, uint64_t block_bytes,
         bench->key_count = 2 * bench->place_count;
     }
     memset(bench->keys, 0, sizeof bench->keys);
-    enum memkv_status status =
-        make_places(bench) ? MEMKV_OK
-                           : fail(bench, MEMKV_NO_MEMORY, "no memory for blocks of this size");
+    enum memkv_status status = make_places(bench);
     if (status == MEMKV_OK && bench->options->ops[BENCH_WRITE]) {
         status = measure(bench, BENCH_WRITE, result);
     }

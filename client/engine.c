@@ -117,20 +117,29 @@ static void take_event(struct memkv_client *client, const struct epoll_event *ev
     }
 }
 
+/* Whether descriptors were looked at a moment ago, in a client that polls its lanes anyway; else
+ * they are now. */
+static bool has_looked(struct memkv_client *client, uint64_t now_ns) {
+    if (client->rdma == NULL || client->rdma->port_count == 0) {
+        return false;
+    }
+    if (now_ns - mkv_min_u64(client->look_ns, now_ns) < LOOK_NS) {
+        return true;
+    }
+    client->look_ns = now_ns;
+    return false;
+}
+
 /* Waits for events until `due_ns`, and for none of them if that is over. */
 static void wait_events(struct memkv_client *client, uint64_t due_ns, uint64_t now_ns) {
     struct epoll_event events[EVENTS_MAX];
     uint64_t wait_ms = 0;
     if (client->rdma != NULL && due_ns > now_ns &&
         mkv_rdma_rest(client->rdma, !TAILQ_EMPTY(&client->running), &due_ns)) {
-        due_ns = 0; /* something has come meanwhile */
-        now_ns = mkv_client_now_ns();
-    }
-    if (due_ns <= now_ns && client->rdma != NULL && client->rdma->port_count > 0) {
-        if (now_ns - mkv_min_u64(client->look_ns, now_ns) < LOOK_NS) {
+        if (has_looked(client, now_ns)) {
             return;
         }
-        client->look_ns = now_ns;
+        due_ns = 0; /* something has come meanwhile */
     }
     if (due_ns > now_ns) {
         /* Rounded up, so that the last round does not spin. */
@@ -141,6 +150,12 @@ static void wait_events(struct memkv_client *client, uint64_t due_ns, uint64_t n
     const int count = epoll_wait(client->epoll, events, EVENTS_MAX, (int)wait_ms);
     for (int index = 0; index < count; index++) {
         take_event(client, &events[index]);
+    }
+}
+
+static void look_at_events(struct memkv_client *client, uint64_t now_ns) {
+    if (!has_looked(client, now_ns)) {
+        wait_events(client, 0, now_ns);
     }
 }
 
@@ -187,7 +202,7 @@ void mkv_engine_done(struct mkv_call *call) {
 /* Connections that nobody waits for may have ended meanwhile: so that no request goes to one that
  * is known to be gone. */
 static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
-    wait_events(client, 0, now_ns);
+    look_at_events(client, now_ns);
     if (client->rdma != NULL) {
         (void)mkv_rdma_poll(client->rdma, now_ns);
     }
@@ -308,7 +323,7 @@ void mkv_engine_run(struct memkv_client *client, const struct mkv_call *call,
         if (client->has_more) {
             expire(client, now_ns);
             if (!is_reached(client, call)) {
-                wait_events(client, 0, now_ns);
+                look_at_events(client, now_ns);
             }
             continue;
         }

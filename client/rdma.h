@@ -46,6 +46,9 @@
 /* Of a text that says what to do. */
 #define MKV_RDMA_PROBLEM_BYTES 512u
 _Static_assert(MKV_RDMA_PROBLEM_BYTES >= MKV_VERBS_PROBLEM_BYTES, "a port's problem fits");
+/* What goes through the stream of frames, not by READ and WRITE: about a message. */
+#define MKV_RDMA_GET_STREAM_BYTES_MAX 8192u
+#define MKV_RDMA_PUT_STREAM_BYTES_MAX 16384u
 #define MKV_RDMA_MESSAGE_BYTES 16384u
 #define MKV_RDMA_RECEIVES 32u
 /* Memory that is kept registered, of one port. */
@@ -204,7 +207,11 @@ void mkv_rdma_lane_end(struct mkv_rdma_lane *lane);
 
 /* Has the ports tell what has come; connections of lanes become readable and writable by it. What
  * was sent before is on its way then. Returns how much has come. */
-uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns);
+uint32_t mkv_rdma_poll_ports(struct mkv_rdma *rdma, uint64_t now_ns);
+/* In each round of a client: nothing where it has no port. */
+static inline uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
+    return rdma->port_count == 0 ? 0 : mkv_rdma_poll_ports(rdma, now_ns);
+}
 /* Before the client waits: polls a little longer where `is_busy`, that is, answers are due; has the
  * descriptors tell, and *due_ns become what the ports need. True: something has come, and there is
  * to be no waiting. */

@@ -51,24 +51,30 @@ static bool is_shared(const struct memkv_client *client, const struct memkv_item
            buffer - (uintptr_t)window->base < window->bytes;
 }
 
-static enum group group_of_get(const struct mkv_call *call,
-                               const struct mkv_native_hello_answer *limits,
-                               const struct memkv_item *item, uint64_t ask_bytes) {
+static enum group group_of_get(const struct mkv_call *call, const struct memkv_item *item,
+                               uint64_t ask_bytes) {
     if (is_shared(call->client, item)) {
         return GROUP_GET_WINDOW;
     }
     /* Of what goes to the call's target it is not known how much it is. */
-    const bool is_large = item->capacity > 0 && ask_bytes > limits->inline_bytes_max;
+    const bool is_large = item->capacity > 0 && ask_bytes > MKV_RDMA_GET_STREAM_BYTES_MAX;
     return call->client->rdma != NULL && (call->target != NULL || is_large) ? GROUP_GET_REMOTE
                                                                             : GROUP_GET;
 }
 
-static enum group group_of(const struct mkv_call *call,
-                           const struct mkv_native_hello_answer *limits,
-                           const struct memkv_item *item, uint64_t ask_bytes) {
+/* What a PUT brings in its request at most. */
+static uint64_t put_inline_bytes_max(const struct mkv_remote *remote) {
+    const uint64_t allowed_bytes = remote->limits.inline_bytes_max;
+    const bool has_lane = remote->rdma.had_lane && remote->rdma.failure_count == 0;
+    return has_lane ? mkv_min_u64(allowed_bytes, MKV_RDMA_PUT_STREAM_BYTES_MAX) : allowed_bytes;
+}
+
+static enum group group_of(const struct mkv_share *share, const struct memkv_item *item,
+                           uint64_t ask_bytes) {
+    const struct mkv_native_hello_answer *limits = &share->remote->limits;
     switch (item->op) {
     case MEMKV_OP_GET:
-        return group_of_get(call, limits, item, ask_bytes);
+        return group_of_get(share->call, item, ask_bytes);
     case MEMKV_OP_EXISTS:
         return GROUP_EXISTS;
     case MEMKV_OP_DELETE:
@@ -90,7 +96,8 @@ static enum group group_of(const struct mkv_call *call,
     if (item->data_bytes > limits->block_bytes_max) {
         return GROUP_PUT_LARGE;
     }
-    return item->data_bytes <= limits->inline_bytes_max ? GROUP_PUT_INLINE : GROUP_PUT_BLOCK;
+    return item->data_bytes <= put_inline_bytes_max(share->remote) ? GROUP_PUT_INLINE
+                                                                   : GROUP_PUT_BLOCK;
 }
 
 static uint32_t group_items_max(const struct mkv_native_hello_answer *limits, enum group group) {
@@ -259,7 +266,7 @@ void mkv_share_group(struct mkv_share *share) {
             continue;
         }
         part->ask_bytes = ask_bytes_of(call, item);
-        part->group = group_of(call, limits, item, part->ask_bytes);
+        part->group = group_of(share, item, part->ask_bytes);
         part->shard = shard_of(share, part, open_count == 1);
         open[kept] = *part;
         is_sorted = is_sorted && (kept == 0 || part_compare(&open[kept - 1], &open[kept]) < 0);
@@ -382,9 +389,12 @@ static bool place_take(const struct mkv_request *request, uint32_t index, bool m
     const struct mkv_part *part = &request->parts[index];
     const struct memkv_item *item = &call->items[part->item];
     const uint64_t features = request->connection->greeting.limits.features;
+    const uint64_t bytes = remote_bytes_of(part, item);
+    /* To register less takes longer than to copy it. */
+    const bool is_large = bytes > request->connection->greeting.limits.inline_bytes_max;
     if (call->target == NULL &&
-        mkv_rdma_place_take(request->port, remote_memory_of(part, item),
-                            remote_bytes_of(part, item), request->op != MKV_NATIVE_GET, may_cache,
+        mkv_rdma_place_take(request->port, remote_memory_of(part, item), bytes,
+                            request->op != MKV_NATIVE_GET, may_cache && is_large,
                             &request->places[index])) {
         return true;
     }

@@ -259,8 +259,8 @@ void mkv_verbs_refresh(struct mkv_verbs *verbs) {
     const struct choice choice =
         choose_port(verbs, verbs->context, verbs->facts.port, verbs->facts.device, problem);
     verbs->options.port = asked;
-    /* What the kernel gives each interface by itself is no address where there was one: nobody comes
-     * to it. */
+    /* What the kernel gives each interface by itself is no address where there was one: nobody
+     * comes to it. */
     const bool is_lost = choice.worth == WORTH_NONE ||
                          (choice.worth == WORTH_LINK_LOCAL && !is_link_local(&verbs->gid));
     verbs->state = is_lost ? MKV_VERBS_PORT_DOWN : MKV_VERBS_ACTIVE;

@@ -63,7 +63,7 @@ def setUpModule():  # pylint: disable=invalid-name
     global LAB_MACHINE  # pylint: disable=global-statement
     programs = [SUITE] if os.path.exists(SUITE) else []
     LAB_MACHINE = unittest.enterModuleContext(
-        machine([Drive("a")], programs, network="user", rdma=True, seconds=MACHINE_S_MAX))
+        machine([Drive("a", "1GiB")], programs, network="user", rdma=True, seconds=MACHINE_S_MAX))
     LAB_MACHINE.boot()
 
 
@@ -140,6 +140,7 @@ class ClientTest(unittest.TestCase):
     def test_put_and_get__every_size__the_same_bytes(self):
         for transport, sizes in (("rdma", SIZES), ("auto", SIZES[-1:])):
             before = self.node.moved()
+            transfers = self.transfers()
             for size in sizes:
                 key = f"{transport}-{size}"
                 self.machine.sh(f"""
@@ -153,6 +154,17 @@ class ClientTest(unittest.TestCase):
             after = self.node.moved()
             self.assertEqual([after[0] - before[0], after[1] - before[1]],
                              [sum(sizes), sum(sizes)], self.node.log())
+            # Each MiB by one READ or WRITE, but for puts that go inline.
+            done = self.transfers()
+            self.assertEqual(
+                [done[0] - transfers[0], done[1] - transfers[1]],
+                [sum(-(-size // 1048576) for size in sizes if size > 65536),
+                 sum(-(-size // 1048576) for size in sizes)])
+
+    def transfers(self):
+        """READs and WRITEs so far."""
+        return [self.node.sample(f"memkv_rdma_{kind}_latency_us_count")
+                for kind in ("read", "write")]
 
     def test_batches_and_prefixes__of_several_threads__are_what_they_have_to_be(self):
         with self.node.loaded("busy", "rdma") as sums:

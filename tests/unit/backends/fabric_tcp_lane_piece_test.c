@@ -263,9 +263,10 @@ static void test_lane_piece__slots_without_roots_or_a_lane__refused(void **state
 
 /* ---- PUT whose DATA says where --------------------------------------------------------------- */
 
-/* DATA of all of an item, which says that it is a part of more, and where it is. */
+/* DATA of all of an item, which says that it is a part of more, and that it is so many bytes behind
+ * where it is. */
 static void say_where(struct world *world, struct lane_client *lane, uint64_t request_id,
-                      uint64_t byte_count, uint64_t at, bool is_wrong) {
+                      uint64_t byte_count, uint64_t at, bool is_wrong, uint64_t beyond) {
     uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES];
     const struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
                                              .flags = MKV_NATIVE_FLAG_REMOTE,
@@ -275,7 +276,7 @@ static void say_where(struct world *world, struct lane_client *lane, uint64_t re
         .length = 2 * byte_count,
         .bytes = byte_count,
         .root = root_of(lane->memory + at, byte_count),
-        .remote = {.address = (uint64_t)(uintptr_t)(lane->memory + at),
+        .remote = {.address = (uint64_t)(uintptr_t)lane->memory + at + beyond,
                    .key = mkv_verbs_region_key(lane->region)},
     };
     data.root.bytes[3] ^= is_wrong ? 1 : 0;
@@ -307,7 +308,7 @@ static void test_lane_piece__put_by_ready__is_read_where_data_says(void **state)
                   frame_request(bytes, MKV_NATIVE_PUT, i + 1, 1, lengths[i], false));
         lane_expect(world, &lane, MKV_NATIVE_READY, i + 1);
         world_pattern_fill(i + 1, 0, lane.memory + 3, lengths[i]);
-        say_where(world, &lane, i + 1, lengths[i], 3, false);
+        say_where(world, &lane, i + 1, lengths[i], 3, false, 0);
         expect_taken(world, &lane, i + 1);
         lane_expect(world, &lane, MKV_NATIVE_PUT, i + 1);
         assert_true(world->requests[i].hashes[0] == mkv_hash_64(lane.memory + 3, lengths[i]));
@@ -330,7 +331,7 @@ static void test_lane_piece__several_are_read__taken_counts_them(void **state) {
                   frame_request(bytes, MKV_NATIVE_PUT, id, 1, 2 * SLOT, false));
         lane_expect(world, &lane, MKV_NATIVE_READY, id);
         world_pattern_fill(id, 0, lane.memory + id * 2 * SLOT, 2 * SLOT);
-        say_where(world, &lane, id, 2 * SLOT, id * 2 * SLOT, false);
+        say_where(world, &lane, id, 2 * SLOT, id * 2 * SLOT, false, 0);
     }
     assert_false(has_frame(world, &lane));
     assert_int_equal(fake_rdma_posted(), 6);
@@ -361,7 +362,7 @@ static void test_lane_piece__other_root_than_data_says__refused(void **state) {
     open_rooted(world, &lane);
     lane_send(world, &lane, bytes, frame_request(bytes, MKV_NATIVE_PUT, 1, 1, SLOT, false));
     lane_expect(world, &lane, MKV_NATIVE_READY, 1);
-    say_where(world, &lane, 1, SLOT, 0, true);
+    say_where(world, &lane, 1, SLOT, 0, true, 0);
     struct frame frame = lane_frame(world, &lane);
     assert_int_equal(frame.header.status, MKV_STATUS_INVALID);
     assert_non_null(strstr((const char *)frame.body, "root"));
@@ -382,7 +383,7 @@ static void test_lane_piece__memory_of_nobody__lane_breaks(void **state) {
     open_rooted(world, &lane);
     lane_send(world, &lane, bytes, frame_request(bytes, MKV_NATIVE_PUT, 1, 1, SLOT, false));
     lane_expect(world, &lane, MKV_NATIVE_READY, 1);
-    say_where(world, &lane, 1, SLOT, LANE_MEMORY_BYTES - SLOT + 1, false);
+    say_where(world, &lane, 1, SLOT, LANE_MEMORY_BYTES - SLOT, false, 1);
     lane_await(world, &lane, &lane.is_broken);
     lane_close(world, &lane);
     world_await(world, WORLD_CLOSED, 1);

@@ -25,7 +25,19 @@
 
 static void test_client_rdma__values_of_all_sizes__come_back_as_they_were(void **state) {
     (void)state;
-    static const uint64_t sizes[] = {0, 1, 300, 65536, 65537, 300000, MIB, MIB + 1, 3 * MIB + 7};
+    static const uint64_t sizes[] = {0,
+                                     1,
+                                     300,
+                                     MKV_RDMA_GET_STREAM_BYTES_MAX,
+                                     MKV_RDMA_GET_STREAM_BYTES_MAX + 1,
+                                     65536,
+                                     65537,
+                                     300000,
+                                     MKV_RDMA_PUT_STREAM_BYTES_MAX,
+                                     MKV_RDMA_PUT_STREAM_BYTES_MAX + 1,
+                                     MIB,
+                                     MIB + 1,
+                                     3 * MIB + 7};
     struct test_server *server = test_rdma_server();
     struct memkv_client *client = test_client_open(server, 10000);
     for (size_t index = 0; index < sizeof sizes / sizeof sizes[0]; index++) {
@@ -40,11 +52,11 @@ static void test_client_rdma__values_of_all_sizes__come_back_as_they_were(void *
     }
     assert_int_equal(server->connect_count, 1);
     assert_int_equal(server->connection_count, 1);
-    /* Of more than the inline limit and of at most a block; more comes and goes in pieces. */
-    assert_int_equal(server->remote_puts, 3);
+    /* Of more than the stream takes and of at most a block; more comes and goes in pieces. */
+    assert_int_equal(server->remote_puts, 5);
     assert_int_equal(server->remote_pieces, 2 + 4);
-    assert_int_equal(server->remote_gets, 3 + 2 + 4);
-    assert_int_equal(server->stream_bytes, 1 + 300 + 65536);
+    assert_int_equal(server->remote_gets, 7 + 2 + 4);
+    assert_int_equal(server->stream_bytes, 1 + 300 + MKV_RDMA_GET_STREAM_BYTES_MAX);
     assert_string_equal(test_verbs.address, "127.0.0.1");
     test_rdma_end(client, server);
 }

@@ -536,6 +536,24 @@ static void test_protocol_page__remote__is_what_the_encoders_make(void **state) 
     mkv_native_data_encode(&data, bytes);
     frame_append(&frame, bytes, MKV_NATIVE_DATA_BYTES);
     expect_vector(page, "data-remote", frame.bytes, frame.byte_count);
+
+    const struct mkv_native_data piece = {.offset = 33554432,
+                                          .length = 100000000,
+                                          .bytes = 100000,
+                                          .root = root_of_pattern(100000),
+                                          .remote = {.address = 0x00007f1200200000, .key = 0x1234}};
+    header.request_id = 5;
+    frame_begin(&frame, &header);
+    mkv_native_data_encode(&piece, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_DATA_BYTES);
+    expect_vector(page, "data-of-a-client-remote", frame.bytes, frame.byte_count);
+
+    header =
+        (struct mkv_native_header){.op = MKV_NATIVE_TAKEN, .body_bytes = MKV_NATIVE_TAKEN_BYTES};
+    frame_begin(&frame, &header);
+    mkv_native_taken_encode(1, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_TAKEN_BYTES);
+    expect_vector(page, "taken", frame.bytes, frame.byte_count);
 }
 
 static void test_protocol_page__other_ops__are_what_the_encoders_make(void **state) {
