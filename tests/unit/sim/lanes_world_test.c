@@ -132,8 +132,8 @@ static uint32_t failed_with_device(FILE *log) {
     bool is_gone = false;
     rewind(log);
     while (fgets(line, sizeof line, log) != NULL) {
-        is_gone = strstr(line, "** connect ") == NULL &&
-                  (is_gone || strstr(line, "** device ") != NULL);
+        is_gone =
+            strstr(line, "** connect ") == NULL && (is_gone || strstr(line, "** device ") != NULL);
         count += is_gone && strstr(line, "** failed ") != NULL;
     }
     return count;
