@@ -580,7 +580,15 @@ void mkv_remote_rdma_absent(struct mkv_remote *remote, uint64_t now_ns);
 /* A lane is open. */
 void mkv_remote_rdma_ready(struct mkv_remote *remote);
 /* Opens a candidate when it is time, and closes TCP connections that nobody needs any more. */
-void mkv_remote_rdma_tend(struct mkv_remote *remote, uint64_t now_ns);
+void mkv_remote_rdma_tend_now(struct mkv_remote *remote, uint64_t now_ns);
+/* In each round: nothing where all is as it was. */
+static inline void mkv_remote_rdma_tend(struct mkv_remote *remote, uint64_t now_ns) {
+    const struct mkv_remote_rdma *rdma = &remote->rdma;
+    if (rdma->failure_count > 0 || rdma->is_leaving_tcp ||
+        (rdma->look_ns != 0 && now_ns >= rdma->look_ns)) {
+        mkv_remote_rdma_tend_now(remote, now_ns);
+    }
+}
 /* A connection over TCP that is to get nothing new. */
 bool mkv_remote_rdma_is_leaving(const struct mkv_connection *connection);
 /* The server is none of the client's any more. */

@@ -330,7 +330,7 @@ static void reap(struct mkv_rdma_port *port) {
 
 /* ---- polling and waiting -------------------------------------------------------------------- */
 
-uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
+uint32_t mkv_rdma_poll_ports(struct mkv_rdma *rdma, uint64_t now_ns) {
     uint32_t count = 0;
     for (uint32_t place = 0; rdma->port_count > 0 && place < MKV_RDMA_PORTS_MAX; place++) {
         struct mkv_rdma_port *port = &rdma->ports[place];

@@ -207,7 +207,11 @@ void mkv_rdma_lane_end(struct mkv_rdma_lane *lane);
 
 /* Has the ports tell what has come; connections of lanes become readable and writable by it. What
  * was sent before is on its way then. Returns how much has come. */
-uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns);
+uint32_t mkv_rdma_poll_ports(struct mkv_rdma *rdma, uint64_t now_ns);
+/* In each round of a client: nothing where it has no port. */
+static inline uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
+    return rdma->port_count == 0 ? 0 : mkv_rdma_poll_ports(rdma, now_ns);
+}
 /* Before the client waits: polls a little longer where `is_busy`, that is, answers are due; has the
  * descriptors tell, and *due_ns become what the ports need. True: something has come, and there is
  * to be no waiting. */

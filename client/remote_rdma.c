@@ -136,7 +136,7 @@ static void look_for_device(struct mkv_remote *remote, uint64_t now_ns) {
     }
 }
 
-void mkv_remote_rdma_tend(struct mkv_remote *remote, uint64_t now_ns) {
+void mkv_remote_rdma_tend_now(struct mkv_remote *remote, uint64_t now_ns) {
     struct mkv_rdma *client_rdma = remote->client->rdma;
     struct mkv_remote_rdma *rdma = &remote->rdma;
     if (rdma->look_ns != 0 && now_ns >= rdma->look_ns) {

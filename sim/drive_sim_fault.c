@@ -250,6 +250,7 @@ static bool is_failure(enum mkv_fault fault) {
     case MKV_FAULT_LANE_WRITE_LATE:
     case MKV_FAULT_LANE_PATH:
     case MKV_FAULT_LANE_KEY:
+    case MKV_FAULT_LANE_LANDING:
     case MKV_FAULT_COUNT:
         return false;
     }

@@ -146,6 +146,9 @@ static const struct mkv_fault_info infos[MKV_FAULT_COUNT] = {
     [MKV_FAULT_LANE_KEY] = {"lane-key-revoked",
                             "a client revokes the key of its memory, and has another one", 96,
                             MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_LANDING] = {"lane-landing",
+                                "a packet of a WRITE lands when its queue pair is in error already",
+                                1, MKV_RELAX_NOTHING},
 };
 
 const struct mkv_fault_info *mkv_fault_info(enum mkv_fault fault) {
@@ -502,6 +505,7 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     case MKV_FAULT_LANE_WRITE_LATE:
     case MKV_FAULT_LANE_PATH:
     case MKV_FAULT_LANE_KEY:
+    case MKV_FAULT_LANE_LANDING:
     case MKV_FAULT_COUNT:
         return true;
     }

@@ -8,6 +8,8 @@
 #define EFFECTS_AT_ONCE 24u
 /* How long putting a queue pair in its error state takes. */
 #define STOP_NS 30000u
+/* Half of the times it is so much shorter: packets are on their way then. */
+#define STOP_SHORT 64u
 
 /* Whether the lane stops for what it was told first (L5). */
 static void check_reason(const struct lanes_world *world, const struct lanes_end *end,
@@ -164,7 +166,9 @@ static void do_stop(struct lanes_world *world, struct lanes_end *end,
     check_reason(world, end, effect->reason);
     end->has_stopped = true;
     end->reason = effect->reason;
-    end->stop_ns = world->now_ns + mkv_random_below(&world->schedule, STOP_NS);
+    const uint32_t stop_ns = mkv_random_below(&world->schedule, STOP_NS);
+    end->stop_ns = world->now_ns + (stop_ns % 2 == 0 ? stop_ns : stop_ns / STOP_SHORT);
+    end->stop_destroys = effect->destroys;
     if (end->node != 0) {
         mkv_lanes_client_broken(world, end);
     } else {

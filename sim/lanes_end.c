@@ -524,6 +524,24 @@ uint64_t mkv_lanes_end_next_ns(const struct lanes_end *end) {
                        mkv_min_u64(end->pump_ns, mkv_lane_timer_ns(&end->lane)));
 }
 
+static void stop_pair(struct lanes_world *world, struct lanes_end *end) {
+    end->stop_ns = UINT64_MAX;
+    end->stopped_ns = world->now_ns;
+    if (!end->is_dead_pair && !end->stop_destroys) {
+        mkv_verbs_sim_error(world->verbs, end->pair);
+    } else if (!end->is_dead_pair) {
+        mkv_verbs_sim_destroy(world->verbs, end->pair);
+        end->is_dead_pair = true;
+    }
+    mkv_lane_stopped(&end->lane, world->now_ns);
+    if (end->stop_destroys && mkv_lane_posted_count(&end->lane) > 0) {
+        const struct mkv_lane_completion told = {.work = end->lane.handed - 1,
+                                                 .status = MKV_LANE_FLUSHED};
+        works_over(world, end, told.work);
+        mkv_lane_completed(&end->lane, &told, world->now_ns);
+    }
+}
+
 void mkv_lanes_end_time(struct lanes_world *world, struct lanes_end *end) {
     const uint64_t now_ns = world->now_ns;
     if (end->pump_ns <= now_ns) {
@@ -533,12 +551,7 @@ void mkv_lanes_end_time(struct lanes_world *world, struct lanes_end *end) {
         take_up(world, end);
     }
     if (end->stop_ns <= now_ns) {
-        end->stop_ns = UINT64_MAX;
-        if (!end->is_dead_pair) {
-            mkv_verbs_sim_error(world->verbs, end->pair);
-        }
-        end->stopped_ns = now_ns;
-        mkv_lane_stopped(&end->lane, now_ns);
+        stop_pair(world, end);
     }
     if (mkv_lane_timer_ns(&end->lane) <= now_ns) {
         mkv_lane_time(&end->lane, now_ns);

@@ -125,6 +125,7 @@ struct lanes_end {
     bool was_open;
     bool has_stopped; /* STOP was handed out */
     uint64_t stop_ns; /* when the queue pair is in error; UINT64_MAX: it is, or is not to be */
+    bool stop_destroys;
     uint64_t stopped_ns;
     bool last_receive;
     bool destroy_came;

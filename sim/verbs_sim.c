@@ -23,6 +23,7 @@ uint32_t mkv_verbs_sim_add(struct mkv_verbs_sim *sim, uint8_t *memory, uint64_t 
     node->memory = memory;
     node->bytes = bytes;
     node->is_alive = true;
+    node->landing.due_ns = UINT64_MAX;
     return sim->node_count++;
 }
 
@@ -233,6 +234,7 @@ void mkv_verbs_sim_to_error(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair
     if (pair->state == MKV_VERBS_SIM_ERROR) {
         return;
     }
+    mkv_verbs_sim_lands(sim, pair);
     pair->state = MKV_VERBS_SIM_ERROR;
     pair->ask_ns = UINT64_MAX;
     pair->answer_ns = UINT64_MAX;
@@ -284,6 +286,9 @@ void mkv_verbs_sim_destroy(struct mkv_verbs_sim *sim, uint32_t index) {
     MKV_ASSERT(pair->state != MKV_VERBS_SIM_UNUSED);
     mkv_verbs_sim_to_error(sim, pair);
     forget_events(sim, pair->node, pair->number);
+    if (sim->nodes[pair->node].landing.serial == pair->serial) {
+        sim->nodes[pair->node].landing.due_ns = UINT64_MAX;
+    }
     pair->state = MKV_VERBS_SIM_UNUSED;
 }
 
@@ -308,6 +313,7 @@ void mkv_verbs_sim_die(struct mkv_verbs_sim *sim, uint32_t at) {
     node->shared_head = node->shared_tail;
     node->completion_head = node->completion_tail;
     node->event_count = 0;
+    node->landing.due_ns = UINT64_MAX;
 }
 
 void mkv_verbs_sim_device_fails(struct mkv_verbs_sim *sim, uint32_t at, uint64_t until_ns) {

@@ -12,7 +12,8 @@
  * request fails with RETRY_EXCEEDED, although the peer may have got all of it. A peer without a
  * receive says so (RNR), and is asked again as often. The first work request that fails has a
  * completion; those behind it are flushed in order, as are a pair's own receives, and the pair is
- * in its error state: nothing moves for it any more, in either direction.
+ * in its error state: nothing moves for it any more, in either direction, but for a packet of a
+ * WRITE that was about to land, where the fault says so; destroying the pair ends that, too.
  *
  * Invariants
  *  I1  Completions of a send queue come in its order. One that is not signalled has none unless it
@@ -203,6 +204,16 @@ struct mkv_verbs_sim_late {
     uint8_t payload[MKV_VERBS_SIM_MTU];
 };
 
+/* One that had come when its pair went to its error state, and is written then. */
+struct mkv_verbs_sim_landing {
+    uint32_t pair; /* index */
+    uint32_t serial;
+    uint64_t due_ns; /* UINT64_MAX: there is none */
+    uint64_t address;
+    uint32_t bytes;
+    uint8_t payload[MKV_VERBS_SIM_MTU];
+};
+
 struct mkv_verbs_sim_node {
     uint8_t *memory;
     uint64_t bytes;
@@ -225,6 +236,7 @@ struct mkv_verbs_sim_node {
     uint32_t event_count;
     struct mkv_verbs_sim_stale stale[MKV_VERBS_SIM_STALE_NUMBERS][MKV_VERBS_SIM_STALE_MESSAGES];
     struct mkv_verbs_sim_late late[MKV_VERBS_SIM_STALE_NUMBERS][MKV_VERBS_SIM_LATE_PACKETS];
+    struct mkv_verbs_sim_landing landing;
 };
 
 struct mkv_verbs_sim {

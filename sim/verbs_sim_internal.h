@@ -14,6 +14,9 @@ void mkv_verbs_sim_complete(struct mkv_verbs_sim *sim, const struct mkv_verbs_si
 /* An event of the node, at that time. */
 void mkv_verbs_sim_tell(struct mkv_verbs_sim *sim, uint32_t at, enum mkv_lane_event event,
                         uint32_t number, uint64_t due_ns);
+/* Where the fault strikes: a packet of the next WRITE that is posted to this pair, which is about to
+ * be in its error state, lands in a moment. */
+void mkv_verbs_sim_lands(struct mkv_verbs_sim *sim, const struct mkv_verbs_sim_pair *pair);
 /* Flushes both queues of the pair; nothing moves for it any more. */
 void mkv_verbs_sim_to_error(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair);
 /* Whether the key of the node gives these bytes to a peer. */

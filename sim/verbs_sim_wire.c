@@ -13,6 +13,8 @@
 #define PACKET_NS_SLOW 2000000u
 /* Times that a step is made again. */
 #define LOST_MAX MKV_VERBS_SIM_RETRIES
+/* How late a packet lands at most. */
+#define LANDING_NS 100000u
 
 static struct mkv_verbs_sim_sent *sent_at(struct mkv_verbs_sim_pair *pair, uint64_t position) {
     return &pair->sent[position % MKV_VERBS_SIM_SENDS_MAX];
@@ -26,6 +28,10 @@ static uint64_t packet_ns(struct mkv_verbs_sim *sim) {
 
 static uint32_t next_packet_number(const struct mkv_verbs_sim_pair *pair) {
     return (pair->packet_number + pair->packets_done) & MKV_VERBS_SIM_PACKET_NUMBER_MAX;
+}
+
+static uint32_t packet_of(uint32_t bytes, uint32_t done_bytes) {
+    return (uint32_t)mkv_min_u64(bytes - done_bytes, MKV_VERBS_SIM_MTU);
 }
 
 static uint32_t reads_asked(struct mkv_verbs_sim_pair *pair) {
@@ -370,11 +376,53 @@ static bool remote(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair,
     return true;
 }
 
-/* ---- steps ----------------------------------------------------------------------------------- */
-
-static uint32_t packet_of(uint32_t bytes, uint32_t done_bytes) {
-    return (uint32_t)mkv_min_u64(bytes - done_bytes, MKV_VERBS_SIM_MTU);
+void mkv_verbs_sim_lands(struct mkv_verbs_sim *sim, const struct mkv_verbs_sim_pair *pair) {
+    struct mkv_verbs_sim_node *node = &sim->nodes[pair->node];
+    struct mkv_verbs_sim_pair *peer =
+        pair->state == MKV_VERBS_SIM_READY ? peer_of(sim, pair) : NULL;
+    if (peer == NULL || node->landing.due_ns != UINT64_MAX) {
+        return;
+    }
+    uint64_t position = peer->asked;
+    while (position != peer->tail && sent_at(peer, position)->work.opcode != MKV_VERBS_SIM_WRITE) {
+        position++;
+    }
+    const struct mkv_verbs_sim_sent *sent = sent_at(peer, position);
+    const struct mkv_verbs_sim_work *work = &sent->work;
+    if (position == peer->tail ||
+        !mkv_verbs_sim_covers(sim, pair->node, work->remote_key, work->remote_address,
+                              work->bytes) ||
+        !sim->ops.strikes(sim->ops.context, MKV_FAULT_LANE_LANDING)) {
+        return;
+    }
+    node->landing.pair = (uint32_t)(pair - sim->pairs);
+    node->landing.serial = pair->serial;
+    node->landing.due_ns = sim->now_ns + 1 + mkv_random_below(&sim->random, LANDING_NS);
+    node->landing.address = work->remote_address + sent->done_bytes;
+    node->landing.bytes = packet_of(work->bytes, sent->done_bytes);
+    memcpy(node->landing.payload, sim->nodes[peer->node].memory + work->address + sent->done_bytes,
+           node->landing.bytes);
 }
+
+static void land(struct mkv_verbs_sim *sim, uint32_t at) {
+    struct mkv_verbs_sim_node *node = &sim->nodes[at];
+    const struct mkv_verbs_sim_pair *pair = &sim->pairs[node->landing.pair];
+    MKV_ASSERT(pair->state == MKV_VERBS_SIM_ERROR && pair->serial == node->landing.serial);
+    const struct mkv_verbs_sim_move to = {
+        .node = at,
+        .number = pair->number,
+        .opcode = MKV_VERBS_SIM_WRITE,
+        .by_peer = true,
+        .writes = true,
+        .address = node->landing.address,
+        .bytes = node->landing.bytes,
+    };
+    node->landing.due_ns = UINT64_MAX;
+    sim->ops.moves(sim->ops.context, &to);
+    memcpy(node->memory + to.address, node->landing.payload, to.bytes);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static void ask(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair) {
     struct mkv_verbs_sim_sent *sent = sent_at(pair, pair->asked);
@@ -469,6 +517,7 @@ uint64_t mkv_verbs_sim_next_ns(const struct mkv_verbs_sim *sim) {
         for (uint32_t index = 0; index < sim->nodes[at].event_count; index++) {
             next_ns = mkv_min_u64(next_ns, sim->nodes[at].events[index].due_ns);
         }
+        next_ns = mkv_min_u64(next_ns, sim->nodes[at].landing.due_ns);
     }
     return next_ns;
 }
@@ -476,6 +525,11 @@ uint64_t mkv_verbs_sim_next_ns(const struct mkv_verbs_sim *sim) {
 void mkv_verbs_sim_run(struct mkv_verbs_sim *sim, uint64_t now_ns) {
     MKV_ASSERT(now_ns >= sim->now_ns);
     sim->now_ns = now_ns;
+    for (uint32_t at = 0; at < sim->node_count; at++) {
+        if (sim->nodes[at].landing.due_ns <= now_ns) {
+            land(sim, at);
+        }
+    }
     for (uint32_t index = 0; index < MKV_VERBS_SIM_PAIRS_MAX; index++) {
         struct mkv_verbs_sim_pair *pair = &sim->pairs[index];
         if (pair->state == MKV_VERBS_SIM_READY && pair->answer_ns <= now_ns) {

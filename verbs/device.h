@@ -197,9 +197,8 @@ void mkv_endpoint_qp_prepare(struct mkv_endpoint *endpoint, uint32_t mtu, uint32
 int mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint);
 /* Says what that errno means. */
 void mkv_endpoint_qp_unreached(const struct mkv_endpoint *endpoint, int error, char *problem);
-/* No memory is read or written for the peer any more. A server's is in its error state, from where
- * all that is posted comes back; a client's, and one that the device does not take there, is
- * destroyed. */
+/* It is in its error state, from where all that is posted comes back; one that the device does not
+ * take there is destroyed. Over Soft-RoCE a packet of the peer's may still land behind it. */
 void mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint);
 void mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint);
 

@@ -9,6 +9,8 @@
 /* From connected to the probe's answer; what drops full packets is found out by retries, in four
  * seconds, and this is for what else there may be. */
 #define PROBE_NS 10000000000ull
+/* A server waits longer: it is the client that can say what did not come through. */
+#define PROBE_NS_SERVER 15000000000ull
 /* The device says nothing of a work request, neither well nor ill. */
 #define SILENT_NS 30000000000ull
 #define DRAIN_NS 500000000ull
@@ -126,7 +128,7 @@ static struct mkv_lane_config lane_config(const struct mkv_endpoint *endpoint) {
         .transfers_max = verbs->transfers_max,
         .reads_max =
             (uint32_t)(own->is_server ? mkv_min_u64(peer->reads, verbs->facts.reads_max) : 0),
-        .probe_ns = PROBE_NS,
+        .probe_ns = own->is_server ? PROBE_NS_SERVER : PROBE_NS,
         .silent_ns = SILENT_NS,
         .drain_ns = DRAIN_NS,
         .awaits_last_receive = verbs->srq != NULL,

@@ -150,13 +150,8 @@ void mkv_endpoint_qp_unreached(const struct mkv_endpoint *endpoint, int error, c
 
 void mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint) {
     struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
-    if (!endpoint->verbs->options.is_server) {
-        /* Memory that the peer writes is its owner's again when this returns. Soft-RoCE ends a
-         * packet that it is about to write when the queue pair is in its error state already; what
-         * is destroyed writes no more. */
-        mkv_endpoint_qp_destroy(endpoint);
-    } else if (endpoint->qp != NULL &&
-               endpoint->verbs->library->modify_qp(endpoint->qp, &attributes, IBV_QP_STATE) != 0) {
+    if (endpoint->qp != NULL &&
+        endpoint->verbs->library->modify_qp(endpoint->qp, &attributes, IBV_QP_STATE) != 0) {
         mkv_endpoint_qp_destroy(endpoint);
     }
 }

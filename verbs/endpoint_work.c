@@ -212,9 +212,13 @@ static void describe(struct mkv_endpoint *endpoint) {
     }
 }
 
-static void stop_queue_pair(struct mkv_endpoint *endpoint, uint64_t now_ns) {
+static void stop_queue_pair(struct mkv_endpoint *endpoint, bool destroys, uint64_t now_ns) {
     struct mkv_lane *lane = &endpoint->lane;
-    mkv_endpoint_qp_stop(endpoint);
+    if (destroys) {
+        mkv_endpoint_qp_destroy(endpoint);
+    } else {
+        mkv_endpoint_qp_stop(endpoint);
+    }
     mkv_lane_stopped(lane, now_ns);
     if (endpoint->qp == NULL && lane->config.transfers_max == 0 &&
         mkv_lane_posted_count(lane) > 0) {
@@ -264,7 +268,7 @@ static void do_effect(struct mkv_endpoint *endpoint, struct chain *chain, bool *
         note(endpoint, TOLD_EXPOSURE_END, effect->tag, false);
         break;
     case MKV_LANE_EFFECT_STOP:
-        stop_queue_pair(endpoint, now_ns);
+        stop_queue_pair(endpoint, effect->destroys, now_ns);
         break;
     case MKV_LANE_EFFECT_DESTROY:
         mkv_endpoint_qp_destroy(endpoint);

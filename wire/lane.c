@@ -604,6 +604,7 @@ static bool next_of_end(struct mkv_lane *lane, struct mkv_lane_effect *effect) {
         lane->stop_is_due = false;
         lane->stop_is_handed = true;
         effect->kind = MKV_LANE_EFFECT_STOP;
+        effect->destroys = !lane->config.is_server && !MKV_CANARY(MKV_LANE_CANARY_STOP_LEAVES_PAIR);
         effect->reason = lane->reason;
         return true;
     }

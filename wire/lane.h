@@ -192,8 +192,8 @@ enum mkv_lane_effect_kind {
     MKV_LANE_EFFECT_TRANSFER, /* post the READ or WRITE */
     MKV_LANE_EFFECT_OPENED,
     MKV_LANE_EFFECT_TRANSFER_DONE,
-    /* Have the queue pair in its error state, then mkv_lane_stopped. Where memory is exposed, have
-     * it destroyed: some devices end a packet that they are about to write. */
+    /* Have the queue pair in its error state, or destroyed where `destroys` says so, then
+     * mkv_lane_stopped. */
     MKV_LANE_EFFECT_STOP,
     MKV_LANE_EFFECT_EXPOSURE_END, /* without an answer: the request has failed */
     /* Completions have not come drain_ns after stopped: the device is gone, say, or it did not take
@@ -214,6 +214,10 @@ struct mkv_lane_effect {
     uint64_t tag;                      /* TRANSFER_DONE, EXPOSURE_END */
     bool is_ok;                        /* TRANSFER_DONE */
     enum mkv_lane_reason reason;       /* STOP */
+    /* STOP: the peer may write memory of this side, and some devices still write a packet that they
+     * had begun with when the queue pair is in its error state. What of it was posted then has no
+     * completion of its own: the driver tells that the last was flushed. */
+    bool destroys;
 };
 
 struct mkv_lane_completion {

@@ -71,6 +71,9 @@ static const struct canary_text texts[MKV_LANE_CANARY_COUNT] = {
     AT(MKV_LANE_CANARY_PATH_ENDS_LANE) =
         {"lane-path-ends-lane",
          "A lane stops where its queue pair goes over to another path, as if its port were down."},
+    AT(MKV_LANE_CANARY_STOP_LEAVES_PAIR) = {"lane-stop-leaves-pair",
+                                            "A lane that stops has its queue pair in its error "
+                                            "state alone, where the peer may write."},
 };
 
 const char *mkv_lane_canary_name(unsigned canary) {

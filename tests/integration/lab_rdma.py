@@ -82,7 +82,7 @@ class Node(LabNode):
         that was killed."""
         sums = {}
         on = f"{self.folder}/{tenant}.on"
-        line = self.load_line("run", tenant, f"--seconds {LOAD_S_MAX} --while {on} --allow-missing")
+        line = self.load_line("run", tenant, f"--seconds {LOAD_S_MAX} --while {on} --allow-outage")
         self.machine.sh(f"""
             touch {on}
             (

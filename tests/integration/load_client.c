@@ -12,7 +12,8 @@
  *
  * With --allow-missing drives of the server may fail meanwhile: a key may be missing where a reason
  * is told, and what an operation came to may be open until the key is read. Bytes that come are
- * right all the same.
+ * right all the same. With --allow-outage the server may be away for a while and begin anew: the
+ * load goes on, and what nobody answers is no word of what a key holds. Nothing is missing then.
  *
  * The last line is JSON. Exit status: 0 as it should be, 1 the server broke a promise (each case is
  * a line on standard error), 2 the program could not do its work.
@@ -49,6 +50,7 @@ struct options {
     uint64_t seed;
     double seconds;
     bool allow_missing;
+    bool allow_outage;
 };
 
 struct totals {
@@ -108,9 +110,8 @@ static uint64_t random_next(struct worker *worker) {
     return worker->random;
 }
 
-static void complain(struct worker *worker, uint32_t key, const char *what) {
+static void mention(struct worker *worker, uint32_t key, const char *what) {
     struct load *load = worker->load;
-    worker->totals.broken_promises++;
     pthread_mutex_lock(&load->complaining);
     if (load->complaints < COMPLAINTS_MAX) {
         const struct load_key *state = &load->log.keys[key];
@@ -122,8 +123,25 @@ static void complain(struct worker *worker, uint32_t key, const char *what) {
     pthread_mutex_unlock(&load->complaining);
 }
 
+static void complain(struct worker *worker, uint32_t key, const char *what) {
+    worker->totals.broken_promises++;
+    mention(worker, key, what);
+}
+
 static bool is_gone(enum memkv_status status) {
     return status == MEMKV_UNAVAILABLE || status == MEMKV_UNKNOWN;
+}
+
+/* Whether what a call could not do ends the load. */
+static bool ends_load(const struct worker *worker) {
+    return !worker->load->options.allow_missing && !worker->load->options.allow_outage;
+}
+
+/* Of a read that says nothing of its key: nobody has looked. */
+static bool is_unanswered(const struct worker *worker, const struct memkv_item *item) {
+    return worker->load->options.allow_outage && item->status == MEMKV_NOT_FOUND &&
+           (item->miss == MEMKV_MISS_SERVER_DOWN || item->miss == MEMKV_MISS_DEADLINE ||
+            item->miss == MEMKV_MISS_OVERLOADED || item->miss == MEMKV_MISS_DRIVE_OFFLINE);
 }
 
 static bool connect_worker(struct worker *worker) {
@@ -206,16 +224,19 @@ static char judge_mutation(struct worker *worker, uint32_t index, enum memkv_op 
         if (op == MEMKV_OP_PUT || (was_there && !drives_fail)) {
             complain(worker, key, "is not found");
         }
-        totals->missing += was_there;
+        if (was_there) {
+            totals->missing++;
+            mention(worker, key, "is not there to be deleted");
+        }
         return LOAD_DONE;
     case MEMKV_UNKNOWN:
-        totals->server_gone = !drives_fail;
-        totals->failed += drives_fail;
+        totals->server_gone = ends_load(worker);
+        totals->failed += !ends_load(worker);
         return 0;
     case MEMKV_UNAVAILABLE: /* was not sent, or a drive is not there */
-        totals->server_gone = !drives_fail;
-        totals->failed += drives_fail;
-        return drives_fail ? 0 : LOAD_REFUSED;
+        totals->server_gone = ends_load(worker);
+        totals->failed += !ends_load(worker);
+        return ends_load(worker) ? LOAD_REFUSED : 0;
     case MEMKV_NO_SPACE:
         totals->no_space++;
         return LOAD_REFUSED;
@@ -304,6 +325,7 @@ static void judge_get(struct worker *worker, uint32_t index) {
     } else if (may_miss) {
         held = (struct load_value){0};
         totals->missing++;
+        mention(worker, key, memkv_miss_name(item->miss));
     } else {
         complain_of_get(worker, index);
         return;
@@ -329,8 +351,9 @@ static void get(struct worker *worker, uint32_t count) {
     for (uint32_t index = 0; index < count; index++) {
         const struct memkv_item *item = &worker->items[index];
         if (is_gone(item->status)) {
-            worker->totals.server_gone = !worker->load->options.allow_missing;
-        } else if (item->status == MEMKV_BUSY || item->status == MEMKV_DEADLINE) {
+            worker->totals.server_gone = ends_load(worker);
+        } else if (item->status == MEMKV_BUSY || item->status == MEMKV_DEADLINE ||
+                   is_unanswered(worker, item)) {
             worker->totals.refused++;
         } else if (item->status == MEMKV_IO_ERROR && worker->load->options.allow_missing) {
             worker->totals.failed++;
@@ -347,7 +370,9 @@ static void exists(struct worker *worker) {
     const struct load_key *state = &worker->load->log.keys[worker->keys[0]];
     const bool owed = state->value.present;
     if (is_gone(status)) {
-        worker->totals.server_gone = !worker->load->options.allow_missing;
+        worker->totals.server_gone = ends_load(worker);
+    } else if (is_unanswered(worker, &worker->items[0])) {
+        worker->totals.refused++;
     } else if (worker->load->options.allow_missing &&
                (status == MEMKV_NOT_FOUND || status == MEMKV_IO_ERROR)) {
         worker->totals.missing += owed;
@@ -360,7 +385,6 @@ static void exists(struct worker *worker) {
 
 /* How many keys from the first on are there, as a prefix cache asks. */
 static void lookup(struct worker *worker, uint32_t count) {
-    const bool drives_fail = worker->load->options.allow_missing;
     struct memkv_key keys[BATCH_MAX];
     size_t resident = 0;
     size_t owed = count;
@@ -373,11 +397,11 @@ static void lookup(struct worker *worker, uint32_t count) {
     }
     const enum memkv_status status = memkv_lookup(worker->client, keys, count, &resident, NULL);
     if (is_gone(status)) {
-        worker->totals.server_gone = !drives_fail;
+        worker->totals.server_gone = ends_load(worker);
     } else if (status == MEMKV_BUSY || status == MEMKV_DEADLINE) {
         worker->totals.refused++;
-    } else if (drives_fail && (status == MEMKV_IO_ERROR || resident < owed)) {
-        worker->totals.missing++;
+    } else if (!ends_load(worker) && (status == MEMKV_IO_ERROR || resident < owed)) {
+        worker->totals.refused++; /* no reason is told of where it ends */
     } else if (status != MEMKV_OK || resident != owed) {
         complain(worker, worker->keys[owed < count ? owed : 0], "a lookup counts others");
     } else {
@@ -535,7 +559,7 @@ static void print_totals(const struct totals *totals) {
 _Noreturn static void usage(void) {
     fputs("usage: load_client run|verify --server HOST:PORT --log FILE [--threads N] [--keys N]\n"
           "                   [--bytes-max N] [--seed N] [--seconds S] [--reconnect-every N]\n"
-          "                   [--allow-missing] [--tenant NAME] [--while FILE]\n",
+          "                   [--allow-missing] [--allow-outage] [--tenant NAME] [--while FILE]\n",
           stderr);
     exit(2);
 }
@@ -569,6 +593,7 @@ static void parse(int argc, char **argv, struct options *options) {
         {"seconds", required_argument, NULL, 'd'},
         {"reconnect-every", required_argument, NULL, 'r'},
         {"allow-missing", no_argument, NULL, 'm'},
+        {"allow-outage", no_argument, NULL, 'o'},
         {"tenant", required_argument, NULL, 'n'},
         {"while", required_argument, NULL, 'w'},
         {NULL, 0, NULL, 0},
@@ -604,6 +629,9 @@ static void parse(int argc, char **argv, struct options *options) {
             break;
         case 'm':
             options->allow_missing = true;
+            break;
+        case 'o':
+            options->allow_outage = true;
             break;
         case 'n':
             options->tenant = optarg;

@@ -257,6 +257,7 @@ static void make_lane_ports(struct world *world, const struct world_options *opt
         .roots = options->lane_roots,
         .gid_index = -1,
         .lanes_max = 16,
+        .poll_ns = options->lane_poll_ns,
         .retry_ns = 1000000,
         .event = lane_event,
         .event_context = world,

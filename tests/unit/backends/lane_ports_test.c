@@ -340,6 +340,23 @@ static void test_ports__nothing_to_do__the_ring_waits_until_something_comes(void
     world_destroy(world);
 }
 
+/* Until its time is over the shard comes round again at once, and asks for no event. */
+static void test_ports__polling_is_worth_it__nothing_is_armed(void **state) {
+    (void)state;
+    struct world_options options = lane_world;
+    options.lane_poll_ns = 1000ull * 1000000000u;
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    lane_open(world, &lane);
+    for (uint32_t i = 0; i < 50; i++) {
+        world_turn(world);
+        assert_true(mkv_fabric_tcp_has_work(world->fabric));
+    }
+    assert_int_equal(fake_rdma.armed, 0);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define PORTS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -355,6 +372,7 @@ int main(void) {
         PORTS_TEST(test_ports__second_address__is_chosen_by_it),
         PORTS_TEST(test_ports__driver_hangs__the_end_does_not_wait_for_it),
         PORTS_TEST(test_ports__nothing_to_do__the_ring_waits_until_something_comes),
+        PORTS_TEST(test_ports__polling_is_worth_it__nothing_is_armed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

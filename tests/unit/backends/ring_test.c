@@ -298,6 +298,23 @@ static void test_ring__nothing_to_do__wait_ends_at_its_timeout(void **state) {
     assert_true(mkv_clock_monotonic_ns() - before_ns < WAIT_NS);
 }
 
+/* Whoever polls something else comes by again and again. */
+static void test_ring__polled_with_nothing_to_do__is_no_system_call(void **state) {
+    struct mkv_ring *ring = ((struct fixture *)*state)->ring;
+    mkv_ring_wait(ring, 0); /* the read of what wakes it leaves */
+    const uint64_t enters = mkv_ring_counters(ring)->enters;
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(mkv_ring_wait(ring, 0), 0);
+    }
+    assert_int_equal(mkv_ring_counters(ring)->enters, enters);
+    /* What comes is seen all the same. */
+    mkv_ring_wake(ring);
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + 5000000000u;
+    while (mkv_ring_wait(ring, 0) == 0) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+    }
+}
+
 static void test_ring__woken_before_the_wait__wait_ends(void **state) {
     struct fixture *fixture = *state;
     mkv_ring_wake(fixture->ring);
@@ -513,6 +530,7 @@ int main(void) {
         RING_TEST(test_ring__no_owner__completion_is_dropped),
         RING_TEST(test_ring__multishot__owner_sees_more_until_the_last),
         RING_TEST(test_ring__nothing_to_do__wait_ends_at_its_timeout),
+        RING_TEST(test_ring__polled_with_nothing_to_do__is_no_system_call),
         RING_TEST(test_ring__woken_before_the_wait__wait_ends),
         RING_TEST(test_ring__woken_by_another_thread__wait_ends),
         cmocka_unit_test(test_ring__set_up_by_another_thread__belongs_to_its_user),

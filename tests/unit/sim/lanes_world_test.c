@@ -125,6 +125,46 @@ static void test_run_seed__no_fault__breaks_no_lane_but_by_its_client(void **sta
     }
 }
 
+/* Requests that failed between a lane's stop for a failed device and the next connection. */
+static uint32_t failed_with_device(FILE *log) {
+    char line[256];
+    uint32_t count = 0;
+    bool is_gone = false;
+    rewind(log);
+    while (fgets(line, sizeof line, log) != NULL) {
+        is_gone = strstr(line, "** connect ") == NULL &&
+                  (is_gone || strstr(line, "** device ") != NULL);
+        count += is_gone && strstr(line, "** failed ") != NULL;
+    }
+    return count;
+}
+
+static void test_run_seed__devices_that_fail__take_requests_with_them(void **state) {
+    (void)state;
+    const struct mkv_run_choice choice = {.has_faults = true,
+                                          .fault_mask = 1ull << MKV_FAULT_LANE_DEVICE};
+    uint64_t seed = 0;
+    uint64_t devices = 0;
+    uint32_t requests = 0;
+    for (uint32_t turn = 0; turn < RUNS; turn++) {
+        struct mkv_shape shape;
+        struct mkv_seed_outcome outcome;
+        FILE *log = tmpfile();
+        assert_non_null(log);
+        seed = seed_with_lanes(seed + 1, &shape);
+        mkv_run_seed(seed, &choice, test_memory(), NULL, log, 0, &outcome);
+        if (outcome.failed) {
+            fail_msg("seed %u: %s", (unsigned)seed, outcome.failure.text);
+        }
+        devices += outcome.report.hits[MKV_FAULT_LANE_DEVICE];
+        requests += failed_with_device(log);
+        assert_int_equal(fclose(log), 0);
+    }
+    print_message("%u devices failed, %u requests with them\n", (unsigned)devices, requests);
+    assert_true(devices > 5);
+    assert_true(requests > 5);
+}
+
 static void test_run_seed__turns_left_out__leaves_the_others(void **state) {
     (void)state;
     struct mkv_shape shape;
@@ -147,6 +187,7 @@ int main(void) {
         cmocka_unit_test(test_run_seed__many_lanes__meet_every_fault_of_the_fabric),
         cmocka_unit_test(test_run_seed__lanes_again_in_other_memory__have_the_same_trace),
         cmocka_unit_test(test_run_seed__no_fault__breaks_no_lane_but_by_its_client),
+        cmocka_unit_test(test_run_seed__devices_that_fail__take_requests_with_them),
         cmocka_unit_test(test_run_seed__turns_left_out__leaves_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -567,6 +567,33 @@ static void test_late_write__without_an_earlier_pair__there_is_none(void **state
     assert_int_equal(strikes_left, 1);
 }
 
+/* Whether a packet that was about to land when its pair went to its error state did. */
+static bool lands(bool is_destroyed) {
+    make(8, 2);
+    const uint32_t key = mkv_verbs_sim_register(&sim, CLIENT, 0, NODE_BYTES);
+    struct mkv_verbs_sim_work write = work_of(1, MKV_VERBS_SIM_WRITE, 0, 100);
+    write.remote_address = 40000;
+    write.remote_key = key;
+    assert_true(mkv_verbs_sim_post(&sim, pairs[SERVER], &write));
+    strikes(MKV_FAULT_LANE_LANDING, 1);
+    mkv_verbs_sim_error(&sim, pairs[CLIENT]);
+    assert_int_equal(strikes_left, 0);
+    assert_int_equal(moved_count, 0);
+    if (is_destroyed) {
+        mkv_verbs_sim_destroy(&sim, pairs[CLIENT]);
+    }
+    run_all();
+    expect_failed(SERVER, 1, MKV_LANE_RETRY_EXCEEDED);
+    assert_int_equal(moved_count, is_destroyed ? 0 : 1);
+    return memcmp(memories[CLIENT] + 40000, memories[SERVER], 100) == 0;
+}
+
+static void test_landing__behind_the_error_state__until_it_is_destroyed(void **state) {
+    (void)state;
+    assert_true(lands(false));
+    assert_false(lands(true));
+}
+
 static void test_path__moves__tells_both_ends_and_loses_nothing(void **state) {
     (void)state;
     make(8, 2);
@@ -642,6 +669,7 @@ int main(void) {
         cmocka_unit_test(test_stale__message_of_the_earlier_pair_comes_before_that_of_the_later),
         cmocka_unit_test(test_late_write__is_let_in_by_its_number_alone),
         cmocka_unit_test(test_late_write__without_an_earlier_pair__there_is_none),
+        cmocka_unit_test(test_landing__behind_the_error_state__until_it_is_destroyed),
         cmocka_unit_test(test_path__moves__tells_both_ends_and_loses_nothing),
         cmocka_unit_test(test_key__revoked_under_a_write__lets_no_further_byte_in),
         cmocka_unit_test(test_duplicate__arrives_twice),

@@ -36,7 +36,7 @@ struct device {
     bool is_active;
     size_t gid_count;
     bool has_no_address; /* but what the kernel gives by itself */
-    bool has_second;     /* one more address than 10.0.0.7: 10.0.0.8 */
+    bool has_second;     /* one more address than 10.0.0.7: 10.0.0.8, before it */
 };
 
 struct seen {
@@ -328,7 +328,8 @@ static void test_refresh__link_local_address_alone_stays__port_is_down_until_it_
 }
 
 static void test_address__a_second_of_the_port__is_what_an_endpoint_has(void **state) {
-    static const uint8_t second[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 8};
+    static const uint8_t first[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 8};
+    static const uint8_t second[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 7};
     static const uint8_t third[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 9};
     static const uint8_t local[16] = {0xfe, 0x80};
     static const struct mkv_endpoint_ops none = {.opened = NULL};
@@ -339,23 +340,22 @@ static void test_address__a_second_of_the_port__is_what_an_endpoint_has(void **s
     (void)state;
     fake.gid_count = 3;
     fake.has_second = true;
-    verbs->gid = (union ibv_gid){.raw = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 7}};
     tell(IBV_EVENT_GID_CHANGE);
     (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
-    assert_true(mkv_verbs_has_address(verbs, verbs->gid.raw));
+    assert_string_equal(mkv_verbs_facts(verbs)->gid, "::ffff:10.0.0.8");
+    assert_true(mkv_verbs_has_address(verbs, first));
     assert_true(mkv_verbs_has_address(verbs, second));
     assert_false(mkv_verbs_has_address(verbs, third));
     assert_false(mkv_verbs_has_address(verbs, local));
     assert_true(mkv_endpoint_create(verbs, &none, NULL, &endpoint, problem));
     mkv_endpoint_parameters(endpoint, &parameters);
-    assert_memory_equal(parameters.gid, verbs->gid.raw, 16);
-    mkv_endpoint_set_address(endpoint, third); /* it has gone since */
+    assert_memory_equal(parameters.gid, first, 16);
     mkv_endpoint_set_address(endpoint, second);
+    mkv_endpoint_set_address(endpoint, third); /* it has gone since */
     mkv_endpoint_parameters(endpoint, &parameters);
     assert_memory_equal(parameters.gid, second, 16);
     mkv_endpoint_qp_prepare(endpoint, 1024, 1);
-    assert_int_equal(endpoint->to_receive.ah_attr.grh.sgid_index, 0);
-    assert_memory_equal(endpoint->address.gid.raw, second, 16);
+    assert_int_equal(endpoint->to_receive.ah_attr.grh.sgid_index, 2);
     end(verbs, endpoint, 2 * SECOND_NS);
 }
 

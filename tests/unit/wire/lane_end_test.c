@@ -9,6 +9,7 @@
 static void expect_stop(enum mkv_lane_reason reason) {
     expect_effect(MKV_LANE_EFFECT_STOP);
     assert_int_equal(out[0].reason, reason);
+    assert_int_equal(out[0].destroys, !lane.config.is_server); /* the peer writes memory there */
     assert_int_equal(lane.reason, reason);
     assert_int_equal(lane.state, MKV_LANE_STOPPING);
 }
