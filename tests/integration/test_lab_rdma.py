@@ -158,7 +158,7 @@ class ClientTest(unittest.TestCase):
             done = self.transfers()
             self.assertEqual(
                 [done[0] - transfers[0], done[1] - transfers[1]],
-                [sum(-(-size // 1048576) for size in sizes if size > 65536),
+                [sum(-(-size // 1048576) for size in sizes if size > 1),
                  sum(-(-size // 1048576) for size in sizes)])
 
     def transfers(self):
