@@ -387,16 +387,30 @@ void mkv_tcp_lane_hold(struct mkv_tcp_connection *connection) {
     }
 }
 
-/* Has what waited for a TAKEN of that request in the queue again; what is behind the last slot goes
- * back to wait from there. */
+/* Whether it is a PUSH or the answer of that request. */
+static bool is_of(const struct mkv_tcp_op *op, uint64_t request_id) {
+    return (op->kind == MKV_TCP_OP_PUSH || op->kind == MKV_TCP_OP_ANSWER) &&
+           request_of(op) == request_id;
+}
+
+/* Has what waited for a TAKEN of that request in the queue again, before what the front has given
+ * of it since; what is behind the last slot goes back to wait from there. */
 static void held_resume(struct mkv_tcp_connection *connection, uint64_t request_id) {
     struct mkv_tcp_lane *lane = connection->lane;
     struct mkv_tcp_op_list held = lane->held;
+    struct mkv_tcp_op_list queue = connection->queue;
+    struct mkv_tcp_op_list resumed = {0};
     struct mkv_tcp_op *op;
     lane->held = (struct mkv_tcp_op_list){0};
+    connection->queue = (struct mkv_tcp_op_list){0};
     while ((op = mkv_tcp_list_pop(&held)) != NULL) {
-        const bool is_its = request_of(op) == request_id;
-        mkv_tcp_list_append(is_its ? &connection->queue : &lane->held, op);
+        mkv_tcp_list_append(is_of(op, request_id) ? &resumed : &lane->held, op);
+    }
+    while ((op = mkv_tcp_list_pop(&queue)) != NULL) {
+        mkv_tcp_list_append(is_of(op, request_id) ? &resumed : &connection->queue, op);
+    }
+    while ((op = mkv_tcp_list_pop(&resumed)) != NULL) {
+        mkv_tcp_list_append(&connection->queue, op);
     }
     lane->held_ns = connection->fabric->now_ns;
     mkv_tcp_connection_touch(connection);
