@@ -129,10 +129,14 @@ static uint8_t *round_take(struct mkv_lane_port *port) {
     return NULL;
 }
 
-static void round_give(struct mkv_lane_port *port, const uint8_t *round) {
+static uint32_t round_bit(const struct mkv_lane_port *port, const uint8_t *round) {
     const uint32_t bit = 1u << (size_t)(round - port->rounds) / MKV_LANE_PIECE_BYTES;
     MKV_ASSERT((port->rounds_used & bit) != 0);
-    port->rounds_used &= ~bit;
+    return bit;
+}
+
+static void round_give(struct mkv_lane_port *port, const uint8_t *round) {
+    port->rounds_used &= ~round_bit(port, round);
 }
 
 /* Posts the next piece; false: there is no room. */
@@ -195,8 +199,10 @@ void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok
     if (is_ok && piece->is_read && piece->round != NULL) {
         memcpy(memory_of(lane, piece->op, piece->offset), piece->round, piece->bytes);
     }
-    if (piece->round != NULL) {
+    if (piece->round != NULL && is_ok) {
         round_give(lane->port, piece->round);
+    } else if (piece->round != NULL) {
+        lane->rounds_kept |= round_bit(lane->port, piece->round);
     }
     piece->op = NULL;
 }
