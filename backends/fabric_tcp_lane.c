@@ -143,6 +143,8 @@ static void endpoint_free(struct mkv_tcp_lane *lane) {
         mkv_endpoint_counters(lane->endpoint)->errors_total;
     mkv_endpoint_destroy(lane->endpoint);
     lane->endpoint = NULL;
+    lane->port->rounds_used &= ~lane->rounds_kept;
+    lane->rounds_kept = 0;
 }
 
 static void lane_free(struct mkv_tcp_lane *lane) {

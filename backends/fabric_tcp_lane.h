@@ -88,7 +88,9 @@ struct mkv_tcp_lane {
     uint8_t taken_body[MKV_NATIVE_TAKEN_BYTES];
     struct mkv_tcp_op_list held; /* PUSHes that wait for TAKEN, and what is behind them */
     uint64_t held_ns;            /* since when, or when the last TAKEN came */
-    uint32_t piece_count;        /* posted */
+    /* Of the port's ways round, those of pieces that failed, by bit: given back when the queue pair
+     * is gone, since Soft-RoCE may still write a packet that it had in hand. */
+    uint32_t rounds_kept;
     struct mkv_tcp_piece pieces[MKV_LANE_TRANSFERS_MAX];
     struct mkv_tcp_lane_slot slots[]; /* requests_max + 1 */
 };

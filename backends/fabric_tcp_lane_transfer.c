@@ -129,10 +129,14 @@ static uint8_t *round_take(struct mkv_lane_port *port) {
     return NULL;
 }
 
-static void round_give(struct mkv_lane_port *port, const uint8_t *round) {
+static uint32_t round_bit(const struct mkv_lane_port *port, const uint8_t *round) {
     const uint32_t bit = 1u << (size_t)(round - port->rounds) / MKV_LANE_PIECE_BYTES;
     MKV_ASSERT((port->rounds_used & bit) != 0);
-    port->rounds_used &= ~bit;
+    return bit;
+}
+
+static void round_give(struct mkv_lane_port *port, const uint8_t *round) {
+    port->rounds_used &= ~round_bit(port, round);
 }
 
 /* Posts the next piece; false: there is no room. */
@@ -195,8 +199,10 @@ void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok
     if (is_ok && piece->is_read && piece->round != NULL) {
         memcpy(memory_of(lane, piece->op, piece->offset), piece->round, piece->bytes);
     }
-    if (piece->round != NULL) {
+    if (piece->round != NULL && is_ok) {
         round_give(lane->port, piece->round);
+    } else if (piece->round != NULL) {
+        lane->rounds_kept |= round_bit(lane->port, piece->round);
     }
     piece->op = NULL;
 }
@@ -387,16 +393,30 @@ void mkv_tcp_lane_hold(struct mkv_tcp_connection *connection) {
     }
 }
 
-/* Has what waited for a TAKEN of that request in the queue again; what is behind the last slot goes
- * back to wait from there. */
+/* Whether it is a PUSH or the answer of that request. */
+static bool is_of(const struct mkv_tcp_op *op, uint64_t request_id) {
+    return (op->kind == MKV_TCP_OP_PUSH || op->kind == MKV_TCP_OP_ANSWER) &&
+           request_of(op) == request_id;
+}
+
+/* Has what waited for a TAKEN of that request in the queue again, before what the front has given
+ * of it since; what is behind the last slot goes back to wait from there. */
 static void held_resume(struct mkv_tcp_connection *connection, uint64_t request_id) {
     struct mkv_tcp_lane *lane = connection->lane;
     struct mkv_tcp_op_list held = lane->held;
+    struct mkv_tcp_op_list queue = connection->queue;
+    struct mkv_tcp_op_list resumed = {0};
     struct mkv_tcp_op *op;
     lane->held = (struct mkv_tcp_op_list){0};
+    connection->queue = (struct mkv_tcp_op_list){0};
     while ((op = mkv_tcp_list_pop(&held)) != NULL) {
-        const bool is_its = request_of(op) == request_id;
-        mkv_tcp_list_append(is_its ? &connection->queue : &lane->held, op);
+        mkv_tcp_list_append(is_of(op, request_id) ? &resumed : &lane->held, op);
+    }
+    while ((op = mkv_tcp_list_pop(&queue)) != NULL) {
+        mkv_tcp_list_append(is_of(op, request_id) ? &resumed : &connection->queue, op);
+    }
+    while ((op = mkv_tcp_list_pop(&resumed)) != NULL) {
+        mkv_tcp_list_append(&connection->queue, op);
     }
     lane->held_ns = connection->fabric->now_ns;
     mkv_tcp_connection_touch(connection);

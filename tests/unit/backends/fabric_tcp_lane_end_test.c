@@ -194,6 +194,36 @@ static void end_it(struct world *world, struct lane_client *lane, enum ending en
     }
 }
 
+/* A packet that the device had in hand lands in no way round that is another connection's. */
+static void test_lane_end__broken_under_reads_by_the_way_round__another_waits_for_it(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .foreign = true};
+    struct world *world = world_create(&options);
+    struct lane_client broken;
+    struct lane_client other;
+    const uint64_t length = MKV_LANE_ROUNDS * MKV_LANE_PIECE_BYTES;
+    lane_open(world, &broken);
+    lane_open(world, &other);
+    fake_rdma.hold_reads = true;
+    send_request(world, &broken, MKV_NATIVE_PUT, 1, length);
+    turns(world, &broken, 10);
+    assert_int_equal(fake_rdma_posted(), MKV_LANE_ROUNDS);
+    send_request(world, &other, MKV_NATIVE_GET, 2, length);
+    turns(world, &other, 10);
+    assert_int_equal(fake_rdma_posted(), MKV_LANE_ROUNDS);
+    fake_rdma.hold_writes = true;
+    fake_rdma_break(server_end(&broken), MKV_LANE_REASON_SILENT);
+    turns(world, &broken, 10);
+    assert_int_equal(fake_rdma_posted(), MKV_LANE_ROUNDS);
+    fake_rdma.hold_writes = false;
+    lane_expect(world, &other, MKV_NATIVE_DATA, 2);
+    lane_expect(world, &other, MKV_NATIVE_GET, 2);
+    world_await(world, WORLD_PUSH_OK, 1); /* the fake has looked at what it wrote */
+    lane_close(world, &broken);
+    lane_close(world, &other);
+    world_destroy(world);
+}
+
 /* A client that puts and gets, in pieces and in the stream, and whose lane ends after so many
  * rounds; what is posted then is held for a while, or not. */
 static void run_until(enum ending ending, uint32_t turn_count, bool is_held) {
@@ -453,6 +483,7 @@ int main(void) {
         END_TEST(test_lane_end__broken_under_writes__fails_them_when_drained),
         END_TEST(test_lane_end__front_breaks_it__reads_end_before_their_slabs),
         END_TEST(test_lane_end__memory_that_is_not_the_clients__breaks_that_lane_alone),
+        END_TEST(test_lane_end__broken_under_reads_by_the_way_round__another_waits_for_it),
         END_TEST(test_lane_end__every_way_at_every_point__leaves_nothing),
         END_TEST(test_lane_end__bytes_over_the_socket__end_it),
         END_TEST(test_lane_end__half_closed__ends_it),

@@ -77,13 +77,19 @@ static void ask(struct world *world, struct lane_client *lane, uint64_t request_
     lane_send(world, lane, bytes, byte_count);
 }
 
-static void say_taken(struct world *world, struct lane_client *lane, uint64_t request_id,
-                      uint64_t count) {
-    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TAKEN_BYTES];
+#define TAKEN_BYTES (MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TAKEN_BYTES)
+
+static void taken_encode(uint8_t *bytes, uint64_t request_id, uint64_t count) {
     const struct mkv_native_header header = {
         .op = MKV_NATIVE_TAKEN, .request_id = request_id, .body_bytes = MKV_NATIVE_TAKEN_BYTES};
     mkv_native_header_encode(&header, bytes);
     mkv_native_taken_encode(count, bytes + MKV_NATIVE_HEADER_BYTES);
+}
+
+static void say_taken(struct world *world, struct lane_client *lane, uint64_t request_id,
+                      uint64_t count) {
+    uint8_t bytes[TAKEN_BYTES];
+    taken_encode(bytes, request_id, count);
     lane_send(world, lane, bytes, sizeof bytes);
 }
 
@@ -201,6 +207,28 @@ static void test_lane_piece__two_gets_wait__each_goes_on_with_its_own(void **sta
     world_await(world, WORLD_CLOSED, 1);
     assert_int_equal(world_count(world, WORLD_PUSH_FAILED), 1);
     assert_int_equal(world_count(world, WORLD_ANSWER_FAILED), 1);
+    world_destroy(world);
+}
+
+/* What the front gives in the round in which TAKEN comes is behind what waited for it. */
+static void test_lane_piece__taken_with_more_of_its_request__order_is_kept(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    uint8_t bytes[TAKEN_BYTES];
+    const struct iovec taken = {bytes, sizeof bytes};
+    open_rooted(world, &lane);
+    world->hold_answers = true;
+    ask(world, &lane, 1, 2 * SLOT, 1);
+    expect_slot(world, &lane, 1, 2 * SLOT, 1, 0);
+    assert_false(has_frame(world, &lane));
+    taken_encode(bytes, 1, 1);
+    assert_int_equal(mkv_endpoint_send(lane.endpoint, &taken, 1, 0), sizeof bytes);
+    (void)mkv_ring_wait(world->ring, WORLD_WAIT_NS); /* the next round finds it */
+    world_answer(world, 0);
+    expect_slot(world, &lane, 1, 2 * SLOT, 1, 1);
+    lane_expect(world, &lane, MKV_NATIVE_GET, 1);
+    lane_close(world, &lane);
     world_destroy(world);
 }
 
@@ -420,6 +448,7 @@ int main(void) {
         PIECE_TEST(test_lane_piece__get_into_slots__each_is_filled_in_its_turn),
         PIECE_TEST(test_lane_piece__slots_not_taken__wait_and_others_go_on),
         PIECE_TEST(test_lane_piece__two_gets_wait__each_goes_on_with_its_own),
+        PIECE_TEST(test_lane_piece__taken_with_more_of_its_request__order_is_kept),
         PIECE_TEST(test_lane_piece__taken_of_more_than_came__refused),
         PIECE_TEST(test_lane_piece__slots_never_taken__connection_ends),
         PIECE_TEST(test_lane_piece__slots_without_roots_or_a_lane__refused),

@@ -42,6 +42,7 @@ struct mkv_verbs {
 struct transfer {
     bool is_posted;
     bool is_read;
+    bool is_late; /* a READ that failed: a packet of it lands until the queue pair is gone */
     uint8_t *memory;
     uint64_t remote_address;
     uint32_t remote_key;
@@ -286,6 +287,7 @@ static uint32_t endpoint_end(struct mkv_endpoint *endpoint) {
     struct transfer *transfer;
     while ((transfer = next_transfer(endpoint, true)) != NULL) {
         transfer->is_posted = false;
+        transfer->is_late = transfer->is_read;
         endpoint->ops->transfer_done(endpoint->context, transfer->tag, false);
     }
     endpoint->is_drained = true;
@@ -579,7 +581,11 @@ const struct mkv_lane_counters *mkv_endpoint_counters(const struct mkv_endpoint 
 void mkv_endpoint_destroy(struct mkv_endpoint *endpoint) {
     MKV_ASSERT(endpoint->is_drained || endpoint->peer_queue_pair == 0);
     for (uint32_t i = 0; i < TRANSFERS_MAX; i++) {
-        MKV_ASSERT(!endpoint->transfers[i].is_posted);
+        const struct transfer *transfer = &endpoint->transfers[i];
+        MKV_ASSERT(!transfer->is_posted);
+        if (transfer->is_late) {
+            memset(transfer->memory, 0xee, transfer->bytes);
+        }
     }
     for (uint32_t i = 0; i < ENDPOINTS_MAX; i++) {
         if (endpoints[i] == endpoint) {
