@@ -325,8 +325,7 @@ static void script_halved(struct test_server *server, int peer) {
     const struct mkv_native_header answer = {
         .op = next.op, .flags = MKV_NATIVE_FLAG_ANSWER, .request_id = next.request_id};
     (void)(test_send(peer, frame + half, sizeof frame - half) &&
-           test_send_frame(peer, &end, result, NULL) &&
-           test_send_frame(peer, &answer, NULL, NULL));
+           test_send_frame(peer, &end, result, NULL) && test_send_frame(peer, &answer, NULL, NULL));
 }
 
 static void test_client_cancel__half_of_a_value_has_come__the_rest_is_dropped(void **state) {
