@@ -146,6 +146,15 @@ class RunnerTest(unittest.TestCase):
                        f"[ -e {self.root}/{other} ] && exit 0; sleep 0.1; done; exit 1\n")
         self.expect("3 passed, 0 failed, 0 skipped")
 
+    def test_programs__those_of_the_lab__are_not_beside_each_other(self):
+        for name in ("lab", "lab_other", "power_cut", "x"):
+            clear = f'[ -z "$(ls {self.root}/on | grep -v x)" ]'
+            self.write(f"tests/integration/test_{name}.sh",
+                       f"#!/bin/sh\nset -e; mkdir -p {self.root}/on\n"
+                       + (f"{clear}\n" if name != "x" else "")
+                       + f"touch {self.root}/on/{name}; sleep 0.3; rm {self.root}/on/{name}\n")
+        self.expect("5 passed, 0 failed, 0 skipped")
+
     def test_programs__those_of_alone__have_nothing_beside_them(self):
         for name in ("bench", "memory", "x", "y"):
             alone = name in ("bench", "memory")
