@@ -143,6 +143,7 @@ void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, 
         receive->request = NULL;
         receive->part = NULL;
         receive->target = NULL;
+        receive->is_rooted = false; /* there is nothing to compare */
     }
     if (!request->is_sent && request->send.done_bytes == 0 && !request->send.is_held &&
         !connection->is_send_broken) {

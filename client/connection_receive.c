@@ -286,7 +286,7 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
     const bool is_remote = (receive->header.flags & MKV_NATIVE_FLAG_REMOTE) != 0;
     if (request->share == NULL) {
         drop_data(receive);
-        if (is_remote && has_slots(request)) {
+        if (is_remote && data->bytes > 0 && has_slots(request)) {
             slot_done(connection, request, false);
         }
         return;

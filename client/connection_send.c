@@ -126,16 +126,46 @@ static void iovec_append(struct iovec *iovecs, size_t *iovec_count, const uint8_
 
 enum staged {
     STAGED = 1,
-    STAGED_LATER, /* all stages are being read */
+    STAGED_LATER, /* the server reads all stages that there are */
     STAGED_NOT,   /* the source failed */
 };
 
-/* Puts what the server is to read where it can. */
-static enum staged remote_fill(struct mkv_send *send) {
+static bool has_stage(const struct mkv_send_list *sends) {
+    const struct mkv_send *send;
+    TAILQ_FOREACH(send, sends, link) {
+        if (send->has_place && send->place.stage != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Has the payload follow its head after all. */
+static void into_stream(struct mkv_send *send) {
+    const struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
+                                             .request_id = send->request->id,
+                                             .body_bytes = MKV_NATIVE_DATA_BYTES,
+                                             .payload_bytes = send->data.bytes};
+    MKV_ASSERT(send->done_bytes == 0);
+    send->is_remote = false;
+    send->payload_bytes = send->data.bytes;
+    mkv_native_header_encode(&header, send->data_head);
+    if (send->payload != NULL) {
+        mkv_send_root(send, send->payload);
+    }
+}
+
+/* Puts what the server is to read where it can. Where other connections have all stages it goes
+ * through the stream: their servers may take for ever. */
+static enum staged remote_fill(struct mkv_connection *connection, struct mkv_send *send) {
     struct mkv_call *call = send->request->share->call;
     const size_t byte_count = (size_t)send->data.bytes;
     if (!mkv_rdma_stage_take(send->port, byte_count, &send->place)) {
-        return STAGED_LATER;
+        if (has_stage(&connection->untaken) || has_stage(&connection->sends)) {
+            return STAGED_LATER;
+        }
+        into_stream(send);
+        return STAGED;
     }
     send->has_place = true;
     if (send->payload != NULL) {
@@ -160,7 +190,7 @@ static size_t gather(struct mkv_connection *connection, struct iovec *iovecs, bo
         }
         if (send->is_remote && !send->has_place) {
             /* One at a time, so that the server reads it while the next one is filled. */
-            const enum staged staged = has_filled ? STAGED_LATER : remote_fill(send);
+            const enum staged staged = has_filled ? STAGED_LATER : remote_fill(connection, send);
             *is_failed = staged == STAGED_NOT;
             if (staged != STAGED) {
                 break;

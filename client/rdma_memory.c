@@ -316,19 +316,22 @@ static bool stage_make(struct mkv_rdma_port *port, struct mkv_rdma_stage *stage,
     if (memory->refused_ns != 0 && now_ns - memory->refused_ns < REFUSED_NS) {
         return false;
     }
-    stage_end(stage);
     void *made =
         mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (made == MAP_FAILED) {
         return false;
     }
-    if (!do_register(port, made, bytes, &stage->region, problem)) {
+    struct mkv_verbs_region *region = NULL;
+    if (!do_register(port, made, bytes, &region, problem)) {
         memory->refused_ns = now_ns;
         (void)munmap(made, (size_t)bytes);
         return false;
     }
+    /* Only now: somebody may have been told that there is the one before. */
+    stage_end(stage);
     stage->memory = made;
     stage->bytes = bytes;
+    stage->region = region;
     return true;
 }
 

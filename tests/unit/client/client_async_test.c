@@ -294,6 +294,62 @@ static void test_client_cancel__get_under_way__ends_and_keeps_the_connection(voi
     test_close_both(client, server);
 }
 
+/* Sends half of a value, the rest and all answers when the next request comes. */
+static void script_halved(struct test_server *server, int peer) {
+    struct mkv_native_header first;
+    struct mkv_native_header next;
+    static uint8_t frame[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES + 100000];
+    uint8_t result[MKV_NATIVE_RESULT_BYTES];
+    if (!test_greet(server, peer) || !test_receive_frame(peer, &first, server->body)) {
+        return;
+    }
+    const struct mkv_native_data data = {.length = 100000, .bytes = 100000};
+    const struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
+                                             .request_id = first.request_id,
+                                             .body_bytes = MKV_NATIVE_DATA_BYTES,
+                                             .payload_bytes = data.bytes};
+    const struct mkv_native_result found = {.length = data.length};
+    const struct mkv_native_header end = {.op = MKV_NATIVE_GET,
+                                          .flags = MKV_NATIVE_FLAG_ANSWER,
+                                          .request_id = first.request_id,
+                                          .item_count = 1,
+                                          .body_bytes = sizeof result};
+    memset(frame, 0xee, sizeof frame);
+    mkv_native_header_encode(&header, frame);
+    mkv_native_data_encode(&data, frame + MKV_NATIVE_HEADER_BYTES);
+    mkv_native_result_encode(&found, result);
+    const size_t half = sizeof frame / 2;
+    if (!test_send(peer, frame, half) || !test_receive_frame(peer, &next, server->body)) {
+        return;
+    }
+    const struct mkv_native_header answer = {
+        .op = next.op, .flags = MKV_NATIVE_FLAG_ANSWER, .request_id = next.request_id};
+    (void)(test_send(peer, frame + half, sizeof frame - half) &&
+           test_send_frame(peer, &end, result, NULL) && test_send_frame(peer, &answer, NULL, NULL));
+}
+
+static void test_client_cancel__half_of_a_value_has_come__the_rest_is_dropped(void **state) {
+    (void)state;
+    const struct test_server_options options = {.script = script_halved};
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 60000);
+    uint8_t *buffer = calloc(1, 100000);
+    struct memkv_item item = {
+        .op = MEMKV_OP_GET, .key = "k", .key_bytes = 1, .buffer = buffer, .capacity = 100000};
+    struct memkv_completion completion;
+    assert_non_null(buffer);
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 0, NULL), MEMKV_OK);
+    while (buffer[0] == 0) {
+        assert_int_equal(memkv_wait(client, &completion, 1, 1), 0);
+    }
+    assert_int_equal(memkv_cancel(client, 1, NULL), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 0), 1);
+    free(buffer); /* the library has no claim to it any more */
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_int_equal(server->connection_count, 1);
+    test_close_both(client, server);
+}
+
 static void test_client_cancel__any_of_many_puts__each_is_completed_once(void **state) {
     (void)state;
     const struct test_server_options options = {.answers_held = 3};
@@ -393,6 +449,7 @@ int main(void) {
         cmocka_unit_test(
             test_client_submit__value_comes_after_its_deadline__is_dropped_and_harms_nobody),
         cmocka_unit_test(test_client_cancel__get_under_way__ends_and_keeps_the_connection),
+        cmocka_unit_test(test_client_cancel__half_of_a_value_has_come__the_rest_is_dropped),
         cmocka_unit_test(test_client_cancel__any_of_many_puts__each_is_completed_once),
         cmocka_unit_test(test_client_buffer_register__once_each__and_unregister_what_is_there),
         cmocka_unit_test(test_client_close__much_in_flight__gives_it_up),

@@ -360,6 +360,60 @@ static void test_client_rdma_piece__nothing_is_taken__no_stage_is_used_again(voi
     test_rdma_end(client, server);
 }
 
+/* A key of that server of the client's. */
+static void key_of(struct memkv_client *client, uint32_t remote, char *key, size_t byte_count) {
+    for (uint32_t index = 0; index < 1000; index++) {
+        const int key_bytes = snprintf(key, byte_count, "key-%u", index);
+        if (mkv_call_owner(client, key, (uint32_t)key_bytes) == remote) {
+            return;
+        }
+    }
+    fail_msg("%s", "no key");
+}
+
+static void test_client_rdma_piece__another_server_has_all_stages__goes_through_the_stream(
+    void **state) {
+    (void)state;
+    struct test_server *servers[] = {test_rdma_server(), test_rdma_server()};
+    char list[80];
+    snprintf(list, sizeof list, "%s,%s", servers[0]->address, servers[1]->address);
+    const struct memkv_options options = {.servers = list, .timeout_ms = 20000};
+    struct memkv_client *client = NULL;
+    struct memkv_error error;
+    struct memkv_completion completion;
+    char keys[2][16];
+    assert_int_equal(memkv_open(&options, &client, &error), MEMKV_OK);
+    assert_int_equal(client->remote_count, 2);
+    const uint32_t silent =
+        strcmp(client->remotes[0]->address.text, servers[0]->address) == 0 ? 0 : 1;
+    key_of(client, silent, keys[0], sizeof keys[0]);
+    key_of(client, 1 - silent, keys[1], sizeof keys[1]);
+    struct flow flow = flow_of(1, 9 * MIB);
+    servers[0]->holds_taken = 1;
+    struct memkv_item item = {.op = MEMKV_OP_PUT,
+                              .key = keys[0],
+                              .key_bytes = strlen(keys[0]),
+                              .data = flow.bytes,
+                              .data_bytes = flow.byte_count};
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 20000, NULL), MEMKV_OK);
+    while (servers[0]->remote_pieces < MKV_RDMA_STAGES) {
+        assert_int_equal(memkv_wait(client, &completion, 1, 1), 0);
+    }
+    put_stream(client, keys[1], &flow);
+    test_rdma_put(client, keys[1], flow.bytes, flow.byte_count);
+    assert_int_equal(servers[1]->remote_pieces, 0);
+    assert_int_equal(memkv_in_flight(client), 1);
+    get_stream(client, keys[1], &flow);
+    assert_int_equal(memkv_cancel(client, 1, NULL), MEMKV_OK);
+    expect_nothing_held(client);
+    put_stream(client, keys[1], &flow);
+    assert_true(servers[1]->remote_pieces > 0);
+    servers[0]->holds_taken = 0;
+    free(flow.bytes);
+    test_rdma_end(client, servers[0]);
+    test_server_stop(servers[1]);
+}
+
 static void test_client_rdma_piece__taken_of_more_than_was_sent__connection_ends(void **state) {
     (void)state;
     struct test_server *server = test_rdma_server();
@@ -450,6 +504,7 @@ int main(void) {
         PIECE_TEST(test_client_rdma_piece__target_fails__call_fails_and_the_next_does_not),
         PIECE_TEST(test_client_rdma_piece__source_fails__call_fails_and_the_next_does_not),
         PIECE_TEST(test_client_rdma_piece__nothing_is_taken__no_stage_is_used_again),
+        PIECE_TEST(test_client_rdma_piece__another_server_has_all_stages__goes_through_the_stream),
         PIECE_TEST(test_client_rdma_piece__taken_of_more_than_was_sent__connection_ends),
         PIECE_TEST(test_client_rdma_piece__lane_breaks_under_way__next_goes_over_tcp),
         PIECE_TEST(test_client_rdma_piece__deadline_of_a_get__slots_stay_the_servers),
