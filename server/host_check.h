@@ -80,7 +80,7 @@ struct mkv_host_sources {
         char problem[128];     /* why it is not */
         uint32_t device_count; /* that it opens */
         bool has_dmabuf;       /* ibv_reg_dmabuf_mr */
-    } library;                 /* libibverbs */
+    } rdma_library;            /* libibverbs */
     /* What the driver of an interface says. False: nothing. */
     bool (*dcb)(void *context, const char *interface, struct mkv_dcb *dcb);
     void *context;

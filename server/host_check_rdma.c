@@ -52,21 +52,21 @@ void mkv_host_check_library(struct mkv_host *host) {
                      devices > 0 || sources->is_rdma_required ? MKV_HOST_FAIL : MKV_HOST_WARN,
                      "take a memkv that was built with libibverbs-dev (meson -Dverbs=enabled)",
                      "this memkv was built without RDMA");
-    } else if (!sources->library.is_there) {
+    } else if (!sources->rdma_library.is_there) {
         mkv_host_row(host->report, "rdma_library", "",
                      devices > 0 || sources->is_rdma_required ? MKV_HOST_FAIL : MKV_HOST_WARN,
                      "apt-get install libibverbs1 ibverbs-providers (dnf install libibverbs)",
-                     "libibverbs cannot be loaded: %s", sources->library.problem);
-    } else if (sources->library.device_count < devices) {
+                     "libibverbs cannot be loaded: %s", sources->rdma_library.problem);
+    } else if (sources->rdma_library.device_count < devices) {
         mkv_host_row(host->report, "rdma_library", "", MKV_HOST_FAIL,
                      "apt-get install ibverbs-providers, which brings the part of each driver that "
                      "runs in processes; modprobe ib_uverbs",
                      "the kernel has %" PRIu32 " devices and libibverbs finds %" PRIu32, devices,
-                     sources->library.device_count);
+                     sources->rdma_library.device_count);
     } else {
         mkv_host_row(host->report, "rdma_library", "", MKV_HOST_PASS, "",
                      "libibverbs is there and finds %" PRIu32 " devices",
-                     sources->library.device_count);
+                     sources->rdma_library.device_count);
     }
 }
 
@@ -325,7 +325,7 @@ void mkv_host_check_dmabuf(struct mkv_host *host) {
     if (host->port_count == 0) {
         return;
     }
-    if (host->sources->library.has_dmabuf) {
+    if (host->sources->rdma_library.has_dmabuf) {
         mkv_host_row(host->report, "dma_buf", "", MKV_HOST_WARN,
                      "try it with your GPU and driver before you rely on it, or move values "
                      "through memory of the host",

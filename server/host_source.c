@@ -44,12 +44,12 @@ static void ask_library(struct mkv_host_sources *sources) {
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
         const char *problem = dlerror();
-        snprintf(sources->library.problem, sizeof sources->library.problem, "%.127s",
+        snprintf(sources->rdma_library.problem, sizeof sources->rdma_library.problem, "%.127s",
                  problem == NULL ? LIBRARY : problem);
         return;
     }
-    sources->library.is_there = true;
-    sources->library.has_dmabuf = dlsym(library, "ibv_reg_dmabuf_mr") != NULL;
+    sources->rdma_library.is_there = true;
+    sources->rdma_library.has_dmabuf = dlsym(library, "ibv_reg_dmabuf_mr") != NULL;
     list_fn *list = NULL;
     free_fn *free_list = NULL;
     /* As POSIX has it: a function's address comes as one of data. */
@@ -58,7 +58,7 @@ static void ask_library(struct mkv_host_sources *sources) {
     int count = 0;
     struct ibv_device **devices = list == NULL || free_list == NULL ? NULL : list(&count);
     if (devices != NULL) {
-        sources->library.device_count = count < 0 ? 0 : (uint32_t)count;
+        sources->rdma_library.device_count = count < 0 ? 0 : (uint32_t)count;
         free_list(devices);
     }
     dlclose(library);

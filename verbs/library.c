@@ -22,7 +22,7 @@ static const struct function FUNCTIONS[] = {
 };
 
 struct loaded {
-    struct mkv_verbs_library library;
+    struct mkv_verbs_library functions;
     bool is_whole;
     char problem[MKV_VERBS_PROBLEM_BYTES];
 };
@@ -49,10 +49,10 @@ static void load(void) {
                      function->name, function->version);
             return;
         }
-        memcpy((uint8_t *)&loaded.library + function->offset, &found, sizeof found);
+        memcpy((uint8_t *)&loaded.functions + function->offset, &found, sizeof found);
     }
     void *found = dlvsym(handle, "ibv_reg_dmabuf_mr", "IBVERBS_1.12");
-    memcpy(&loaded.library.reg_dmabuf_mr, &found, sizeof found);
+    memcpy(&loaded.functions.reg_dmabuf_mr, &found, sizeof found);
     loaded.is_whole = true;
 }
 
@@ -62,5 +62,5 @@ const struct mkv_verbs_library *mkv_verbs_library(char problem[MKV_VERBS_PROBLEM
         memcpy(problem, loaded.problem, sizeof loaded.problem);
         return NULL;
     }
-    return &loaded.library;
+    return &loaded.functions;
 }

@@ -123,7 +123,7 @@ static void make_machine(struct fixture *fixture) {
     fixture->sources = (struct mkv_host_sources){
         .roots = {fixture->paths[0], fixture->paths[1], fixture->paths[2]},
         .clock = {.is_known = true, .is_synchronised = true, .error_us = 1500},
-        .library = {.is_there = true, .device_count = 1, .has_dmabuf = true},
+        .rdma_library = {.is_there = true, .device_count = 1, .has_dmabuf = true},
         .dcb = tell_dcb,
         .context = fixture,
         .traffic_class = MKV_HOST_TRAFFIC_CLASS,
@@ -389,8 +389,8 @@ static void test_rdma__none__one_row_that_says_so(void **state) {
     static const char *const of_ports[] = {"rdma_access", "rdma_port", "rdma_mtu", "rdma_gid",
                                            "pfc",         "dscp",      "ecn",      "dma_buf"};
     fixture->sources.roots.sys = "/nowhere";
-    fixture->sources.library.is_there = false;
-    snprintf(fixture->sources.library.problem, sizeof fixture->sources.library.problem, "no file");
+    fixture->sources.rdma_library.is_there = false;
+    snprintf(fixture->sources.rdma_library.problem, sizeof fixture->sources.rdma_library.problem, "no file");
     check(fixture);
     expect(fixture, "rdma_device", MKV_HOST_WARN, "there is none");
     expect(fixture, "rdma_library", MKV_HOST_WARN, "no file");
@@ -409,7 +409,7 @@ static void test_rdma__off__what_is_there_is_not_looked_at(void **state) {
     put(fixture, "proc/self/limits",
         LIMITS FILES "Max locked memory         8388608              8388608              bytes\n");
     put(fixture, PORT "state", "1: DOWN\n");
-    fixture->sources.library.is_there = false;
+    fixture->sources.rdma_library.is_there = false;
     check(fixture);
     assert_true(mkv_host_count(&fixture->report, MKV_HOST_FAIL) >= 3);
     fixture->sources.is_rdma_off = true;
@@ -422,16 +422,16 @@ static void test_rdma__off__what_is_there_is_not_looked_at(void **state) {
 
 static void test_library__missing_or_blind__fails_where_there_is_a_device(void **state) {
     struct fixture *fixture = *state;
-    fixture->sources.library.device_count = 0;
+    fixture->sources.rdma_library.device_count = 0;
     check(fixture);
     expect(fixture, "rdma_library", MKV_HOST_FAIL, "has 1 devices and libibverbs finds 0");
-    fixture->sources.library.is_there = false;
+    fixture->sources.rdma_library.is_there = false;
     check(fixture);
     expect(fixture, "rdma_library", MKV_HOST_FAIL, "cannot be loaded");
     fixture->sources.is_built_without_rdma = true;
     check(fixture);
     expect(fixture, "rdma_library", MKV_HOST_FAIL, "built without RDMA");
-    fixture->sources.library.has_dmabuf = false;
+    fixture->sources.rdma_library.has_dmabuf = false;
     check(fixture);
     expect(fixture, "dma_buf", MKV_HOST_WARN, "has no ibv_reg_dmabuf_mr");
 }
