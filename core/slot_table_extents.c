@@ -241,6 +241,7 @@ void mkv_slot_table_plan_give_back(struct mkv_slot_table *table, struct mkv_exte
     }
     state->emptying = false;
     state->changing = true;
+    extent_class(table, state)->refused_until_ns = 0; /* it may have no other */
     *record = (struct mkv_record_extent){
         .extent = extent,
         .span = state->span,

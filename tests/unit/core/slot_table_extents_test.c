@@ -232,6 +232,27 @@ static void test_slot_table_extents__victim__is_the_coldest_if_twice_as_old(void
     table_rig_free(rig);
 }
 
+static void test_slot_table_extents__class_that_was_refused_and_lost_its_extent__may_take_another(
+    void **state) {
+    (void)state;
+    struct table_rig *rig = table_rig_make(10, 4, 8);
+    struct mkv_extent victim;
+    struct mkv_record_extent record;
+    put_at(rig, 10, 100 * GRAIN_NS);
+    rig->table->now_ns = 150 * GRAIN_NS;
+    assert_true(table_rig_give(rig, 9));
+    const struct mkv_slot slot = table_rig_put(rig, 9);
+    const struct mkv_extent own = mkv_slot_table_extent_of(rig->table, slot);
+    rig->table->now_ns = 210 * GRAIN_NS; /* 110 against 60 */
+    assert_false(mkv_slot_table_choose_victim(rig->table, 9, GRAIN_NS, none, &victim));
+    table_rig_drop(rig, slot, false);
+    mkv_slot_table_plan_give_back(rig->table, own, &record);
+    /* At the same moment: it was refused for one that it had, and has none now. */
+    assert_true(mkv_slot_table_choose_victim(rig->table, 9, GRAIN_NS, none, &victim));
+    assert_int_equal(victim.index, 0);
+    table_rig_free(rig);
+}
+
 static void test_slot_table_extents__use__makes_an_extent_young_again(void **state) {
     (void)state;
     struct table_rig *rig = table_rig_make(10, 4, 8);
@@ -362,6 +383,8 @@ int main(void) {
         cmocka_unit_test(test_slot_table_extents__no_page_left__an_empty_group_frees_its_own),
         cmocka_unit_test(test_slot_table_extents__released_pages__are_taken_again_from_the_low_end),
         cmocka_unit_test(test_slot_table_extents__victim__is_the_coldest_if_twice_as_old),
+        cmocka_unit_test(
+            test_slot_table_extents__class_that_was_refused_and_lost_its_extent__may_take_another),
         cmocka_unit_test(test_slot_table_extents__use__makes_an_extent_young_again),
         cmocka_unit_test(test_slot_table_extents__emptying__gives_out_no_slot_until_it_is_given_up),
         cmocka_unit_test(test_slot_table_extents__default_stores__fill_to_their_bars),
