@@ -390,7 +390,8 @@ static void test_rdma__none__one_row_that_says_so(void **state) {
                                            "pfc",         "dscp",      "ecn",      "dma_buf"};
     fixture->sources.roots.sys = "/nowhere";
     fixture->sources.rdma_library.is_there = false;
-    snprintf(fixture->sources.rdma_library.problem, sizeof fixture->sources.rdma_library.problem, "no file");
+    snprintf(fixture->sources.rdma_library.problem, sizeof fixture->sources.rdma_library.problem,
+             "no file");
     check(fixture);
     expect(fixture, "rdma_device", MKV_HOST_WARN, "there is none");
     expect(fixture, "rdma_library", MKV_HOST_WARN, "no file");
