@@ -4,7 +4,8 @@
  * TCP socket is the lifeline: nothing comes over it any more, and its end is the lane's end, as the
  * lane's is the socket's.
  *
- *   CONNECT --> a lane is made, and its client looked for in the network: the connection pauses
+ *   CONNECT --> a lane is made, and its client looked for in the network: the connection pauses;
+ *               what hangs in the driver is left to the port, and the client refused
  *           --> its answer goes out over TCP --> used: frames leave over the lane too (they came
  *                                                over it already)
  *
@@ -34,12 +35,12 @@
 
 #include "backends/fabric_tcp_internal.h"
 #include "backends/lane_ports.h"
-#include "backends/lane_reach.h"
 
 /* A connection hashes so much in its turn even where others have used up the round's share. */
 #define MKV_TCP_LANE_HASH_BYTES (128u * 1024u)
 
-/* Peers that a shard looks for at a time, a thread for each. */
+/* Peers that a shard looks for at a time, a thread for each. Those that hang in a driver are none
+ * of them any more, and of these a port has no more than so many: none begins while one hangs. */
 #define MKV_TCP_LANES_COMING_MAX 8u
 
 /* Where the items of one request are in the client's memory. */
@@ -69,7 +70,7 @@ struct mkv_tcp_lane {
     struct mkv_tcp_connection *connection;
     struct mkv_lane_port *port;
     struct mkv_endpoint *endpoint;
-    struct mkv_lane_reach reach;
+    struct mkv_lane_reach *reach; /* while it is coming */
     struct mkv_tcp_lane *coming_next;
     bool is_used; /* the answer to CONNECT has left */
     bool is_readable;
