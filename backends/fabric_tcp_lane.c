@@ -143,8 +143,7 @@ static void endpoint_free(struct mkv_tcp_lane *lane) {
         mkv_endpoint_counters(lane->endpoint)->errors_total;
     mkv_endpoint_destroy(lane->endpoint);
     lane->endpoint = NULL;
-    lane->port->rounds_used &= ~lane->rounds_kept;
-    lane->rounds_kept = 0;
+    mkv_tcp_lane_rounds_leave(lane);
 }
 
 static void lane_free(struct mkv_tcp_lane *lane) {
@@ -443,11 +442,4 @@ bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection) {
     const struct mkv_tcp_lane *lane = connection->lane;
     return lane == NULL || (lane->is_used && !lane->is_readable && lane->reads.head == NULL &&
                             lane->writes.head == NULL && lane->held.head == NULL);
-}
-
-bool mkv_tcp_lane_is_stalled(const struct mkv_tcp_connection *connection) {
-    const struct mkv_tcp_lane *lane = connection->lane;
-    const struct mkv_fabric_tcp *fabric = connection->fabric;
-    return lane != NULL && lane->held.head != NULL &&
-           fabric->now_ns >= lane->held_ns + fabric->options.stall_ns;
 }

@@ -12,8 +12,9 @@
  *   broken, drained ... are called from within mkv_lane_ports_poll: they note what happened, and
  *   the connection goes on in this round's turn (mkv_tcp_connection_touch).
  *
- *   PULL   pieces, posted in order, as many as there is room for; hashed in that order when they
- *          are there, a bounded amount in a round, while those behind them are on their way
+ *   PULL   pieces, posted in order, as many as there is room for; copied to where they belong if
+ *          they came by a way round, and hashed in that order, a bounded amount in a round, while
+ *          those behind them are on their way
  *   PUSH   pieces; then its DATA, without a payload, in the stream; done when the DATA has left and
  *          the last piece has completed. Into slots in turn: DATA behind each piece, and where the
  *          client has not said TAKEN for a slot yet, it and what follows it of its request are
@@ -49,6 +50,7 @@ struct mkv_tcp_lane_slot {
     uint32_t turn_slots; /* of memory that is filled in turn; 0: it is not */
     uint64_t turn_count; /* DATA that were written there ... */
     uint64_t turn_taken; /* ... and that the client is done with */
+    uint64_t held_ns;    /* since when some of it is held, or when the last TAKEN of it came */
     struct {
         uint64_t offset; /* in the value, of the byte at `remote` */
         uint64_t length;
@@ -62,6 +64,7 @@ struct mkv_tcp_piece {
     uint32_t offset;       /* in the transfer */
     uint32_t bytes;
     bool is_read;
+    bool has_come;  /* a READ that is in its way round, and not in its slab */
     uint8_t *round; /* it goes by way of there; NULL: straight to or from its slab */
     uint64_t posted_ns;
 };
@@ -88,10 +91,12 @@ struct mkv_tcp_lane {
     struct mkv_tcp_op taken;
     uint8_t taken_body[MKV_NATIVE_TAKEN_BYTES];
     struct mkv_tcp_op_list held; /* PUSHes that wait for TAKEN, and what is behind them */
-    uint64_t held_ns;            /* since when, or when the last TAKEN came */
     /* Of the port's ways round, those of pieces that failed, by bit: given back when the queue pair
      * is gone, since Soft-RoCE may still write a packet that it had in hand. */
     uint32_t rounds_kept;
+    bool awaits_round;
+    struct mkv_tcp_lane *round_next; /* that waits behind it */
+    uint32_t come_count;             /* pieces that has_come is true of */
     struct mkv_tcp_piece pieces[MKV_LANE_TRANSFERS_MAX];
     struct mkv_tcp_lane_slot slots[]; /* requests_max + 1 */
 };
@@ -102,5 +107,15 @@ struct mkv_tcp_lane {
 void mkv_tcp_lane_transfers_advance(struct mkv_tcp_lane *lane);
 /* A piece has completed; from within a poll. */
 void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok);
+
+/* ---- fabric_tcp_lane_round.c ---------------------------------------------------------------- */
+
+/* A way round, MKV_LANE_PIECE_BYTES; NULL: the connection goes on when it has its turn. */
+uint8_t *mkv_tcp_lane_round_take(struct mkv_tcp_lane *lane);
+void mkv_tcp_lane_round_give(struct mkv_tcp_lane *lane, const uint8_t *round);
+/* The device may still write there: it is given when the lane leaves. */
+void mkv_tcp_lane_round_keep(struct mkv_tcp_lane *lane, const uint8_t *round);
+/* Its queue pair is gone: it waits for none any more, and gives what it has kept. */
+void mkv_tcp_lane_rounds_leave(struct mkv_tcp_lane *lane);
 
 #endif

@@ -63,6 +63,7 @@
 #define MKV_LANE_ROUNDS 8u
 
 struct mkv_lane_ports;
+struct mkv_tcp_lane; /* fabric_tcp_lane.h */
 
 enum mkv_lane_port_event {
     /* Open, its link is back, its driver answers again, or it has another address; `facts`. */
@@ -109,10 +110,13 @@ struct mkv_lane_port {
     struct mkv_verbs_region *slabs;
     uint8_t *rounds; /* MKV_LANE_ROUNDS times MKV_LANE_PIECE_BYTES, registered: the way round */
     struct mkv_verbs_region *rounds_region;
-    uint32_t rounds_used; /* a bit for each */
-    uint32_t lane_count;  /* endpoints that are not destroyed */
-    uint32_t left_count;  /* of them, those that were left to its driver */
-    bool is_dirty;        /* something was posted since the last poll */
+    uint32_t rounds_used;              /* a bit for each */
+    struct mkv_tcp_lane *rounds_first; /* that wait for one (fabric_tcp_lane_round.c) */
+    struct mkv_tcp_lane *rounds_last;
+    struct mkv_tcp_lane *rounds_turn; /* no other takes one now; NULL: nobody's turn is it */
+    uint32_t lane_count;              /* endpoints that are not destroyed */
+    uint32_t left_count;              /* of them, those that were left to its driver */
+    bool is_dirty;                    /* something was posted since the last poll */
 
     /* lane_ports.c's. */
     struct mkv_lane_ports *ports;
