@@ -296,7 +296,7 @@ struct world *world_create(const struct world_options *options) {
         .ring = world->ring,
         .lane_ports = world->lane_ports,
         .arena = arena_of(world),
-        .host = "127.0.0.1",
+        .host = given->host != NULL ? given->host : "127.0.0.1",
         .option = "--listen",
         .connection_base = WORLD_CONNECTION_BASE,
         .connections_max = given->connections_max != 0 ? given->connections_max : 16,
@@ -407,7 +407,8 @@ struct client world_connect(struct world *world) {
     struct client client = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1};
     assert_true(client.fd >= 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(world->port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const char *host = world->connect_to != NULL ? world->connect_to : "127.0.0.1";
+    assert_int_equal(inet_pton(AF_INET, host, &address.sin_addr), 1);
     assert_int_equal(connect(client.fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(fcntl(client.fd, F_SETFL, O_NONBLOCK), 0);
     return client;

@@ -62,7 +62,8 @@ struct world {
     char lane_text[1024];
     uint32_t lane_events[MKV_LANE_PORT_LANE_BROKEN + 1];
     uint16_t port;
-    char local_path[64]; /* "": it is TCP */
+    const char *connect_to; /* where clients connect; NULL: 127.0.0.1 */
+    char local_path[64];    /* "": it is TCP */
     int local_fd;
     void *slab_memory;
     struct mkv_slab_pool *slabs;
@@ -87,6 +88,7 @@ struct world {
 };
 
 struct world_options {
+    const char *host;         /* that it listens at; NULL: 127.0.0.1 */
     uint32_t connections_max; /* 0: 16 */
     uint32_t requests_max;    /* 0: 64 */
     uint32_t inline_buffers;  /* 0: 4 */
