@@ -84,6 +84,7 @@ void fake_rdma_reset(void) {
     MKV_ASSERT(fake_rdma_endpoints() == 0);
     fake_rdma = (struct fake_machine_rdma){
         .devices = {{.name = "fake0", .gid = "::ffff:127.0.0.1"}},
+        .client_device = "fake0",
         .transfers_room = 32,
         .stream_room = 65536,
         .endpoints_max = 16,
@@ -209,6 +210,10 @@ struct mkv_endpoint *fake_rdma_peer(struct mkv_endpoint *endpoint) {
     struct mkv_endpoint *peer =
         endpoint->peer_queue_pair == 0 ? NULL : by_queue_pair(endpoint->peer_queue_pair);
     return peer != NULL && peer->peer_queue_pair == endpoint->queue_pair ? peer : NULL;
+}
+
+const char *fake_rdma_device_of(const struct mkv_endpoint *endpoint) {
+    return endpoint->verbs->facts.device;
 }
 
 void fake_rdma_break(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason) {
