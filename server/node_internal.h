@@ -20,6 +20,9 @@
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
+ *   node_smart.c     the thread that asks drives for their health
+ *   node_rdma.c      ports of RDMA devices
+ *   node_rdma_reader.c  the thread that reads their counters
  *   node_life.c      drives that come and go while it serves; node_life_steps.c
  *   node_admin.c     the sockets of the admin listener, and who may ask
  *   node_auth.c      the keys of clients, and their reload

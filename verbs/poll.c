@@ -98,7 +98,14 @@ static void take_event(struct mkv_verbs *verbs, const struct ibv_async_event *ev
     case IBV_EVENT_QP_LAST_WQE_REACHED:
         ((struct mkv_endpoint *)event->element.qp->qp_context)->last_receive = true;
         break;
-    default: /* nothing that memkv has anything to do with */
+    case IBV_EVENT_COMM_EST:          /* the probe tells that the peer is there */
+    case IBV_EVENT_SQ_DRAINED:        /* nobody asks for it */
+    case IBV_EVENT_SRQ_LIMIT_REACHED: /* likewise: what was taken is posted again at once */
+    case IBV_EVENT_WQ_FATAL:          /* there is none */
+    case IBV_EVENT_PKEY_CHANGE:       /* of InfiniBand's subnet manager: queue pairs go on, and */
+    case IBV_EVENT_SM_CHANGE:         /* what fails of them shows itself */
+    case IBV_EVENT_CLIENT_REREGISTER:
+    default: /* of later versions */
         break;
     }
 }
