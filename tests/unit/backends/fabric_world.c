@@ -21,6 +21,10 @@
 #include "tests/unit/backends/fake_endpoint.h"
 
 #define ARENA_BYTES (160ull * MKV_MIB)
+#define TURN_NS 1000000ull
+#define PASS_TURNS 10u
+/* With each turn, while a world that counts its time waits for its end. */
+#define END_STEP_NS (100u * TURN_NS)
 
 uint8_t world_pattern(uint64_t request_id, uint32_t item, uint64_t offset) {
     const uint64_t mixed = (request_id * 131 + item) * 0x9e3779b97f4a7c15ull + offset;
@@ -339,12 +343,23 @@ struct world *world_create(const struct world_options *options) {
     assert_true(mkv_fabric_tcp_create(&fabric_options, &world->fabric, &error));
     mkv_fabric_tcp_base(world->fabric)->sink = (struct mkv_fabric_sink){world, sink_input};
     world->port = mkv_fabric_tcp_port(world->fabric);
+    world->now_ns = given->counts_time ? mkv_clock_monotonic_ns() : 0;
     return world;
 }
 
 void world_turn(struct world *world) {
-    mkv_fabric_tcp_poll(world->fabric, mkv_clock_monotonic_ns());
-    mkv_ring_wait(world->ring, mkv_fabric_tcp_has_work(world->fabric) ? 0 : 1000000);
+    world->now_ns += world->now_ns == 0 ? 0 : TURN_NS;
+    mkv_fabric_tcp_poll(world->fabric,
+                        world->now_ns == 0 ? mkv_clock_monotonic_ns() : world->now_ns);
+    mkv_ring_wait(world->ring, mkv_fabric_tcp_has_work(world->fabric) ? 0 : TURN_NS);
+}
+
+void world_pass(struct world *world, uint64_t ns) {
+    assert_true(world->now_ns > 0);
+    world->now_ns += ns;
+    for (uint32_t i = 0; i < PASS_TURNS; i++) {
+        world_turn(world);
+    }
 }
 
 void world_destroy(struct world *world) {
@@ -352,6 +367,7 @@ void world_destroy(struct world *world) {
     const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
     while (!mkv_fabric_tcp_is_idle(world->fabric)) {
         assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world->now_ns += world->now_ns == 0 ? 0 : END_STEP_NS;
         world_turn(world);
     }
     /* No transfer is left behind: every slab is free, and no answer was forgotten. */

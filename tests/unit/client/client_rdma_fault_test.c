@@ -103,12 +103,13 @@ static void test_client_rdma__no_answer_to_the_probe__over_tcp_in_time(void **st
     struct test_server *server = test_rdma_server();
     test_verbs.holds_probes = true;
     const struct memkv_options options = {
-        .servers = server->address, .connect_timeout_ms = 600, .timeout_ms = 5000};
+        .servers = server->address, .connect_timeout_ms = 2000, .timeout_ms = 20000};
     struct memkv_client *client = NULL;
     struct memkv_error error;
     const uint64_t begin_ns = mkv_client_now_ns();
+    /* The probe has a part of the time alone: what is left is for TCP, or this would fail. */
     assert_int_equal(memkv_open(&options, &client, &error), MEMKV_OK);
-    assert_in_range((mkv_client_now_ns() - begin_ns) / 1000000u, 250, 580);
+    assert_true(mkv_client_now_ns() - begin_ns >= 800000000u);
     assert_int_equal(memkv_ping(client, &error), MEMKV_OK);
     assert_int_equal(server->hello_fallback, MKV_LANE_REASON_PROBE);
     assert_int_equal(server->connection_count, 2);
@@ -146,6 +147,12 @@ static void try_again(struct memkv_client *client) {
         assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
     }
     assert_int_equal(client->rdma->candidate_count, 0);
+}
+
+/* Between then and now it failed, and waits for half to all of this time. */
+static void expect_pause(const struct memkv_client *client, uint64_t then_ns, uint64_t pause_ns) {
+    assert_in_range(client->remotes[0]->rdma.retry_ns, then_ns + pause_ns / 2,
+                    mkv_client_now_ns() + pause_ns);
 }
 
 static uint32_t connections_ready(const struct memkv_client *client, bool has_lane) {
@@ -197,15 +204,16 @@ static void test_client_rdma__tried_again_in_vain__waits_twice_as_long(void **st
     struct test_server *server = test_rdma_server();
     struct memkv_client *client = test_client_open(server, 10000);
     const struct mkv_remote *remote = client->remotes[0];
+    uint64_t before_ns = mkv_client_now_ns();
     test_lanes_break(MKV_LANE_REASON_FLUSHED);
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
     test_verbs.loses_probes = true;
     uint64_t second_ns = 1000000000u;
     for (uint32_t turn = 1; turn <= 8; turn++) {
-        const uint64_t left_ns = remote->rdma.retry_ns - mkv_client_now_ns();
-        assert_in_range(left_ns, second_ns / 2 - 300000000u, second_ns);
+        expect_pause(client, before_ns, second_ns);
         assert_int_equal(remote->rdma.failure_count, turn);
         second_ns = mkv_min_u64(2 * second_ns, 60000000000u);
+        before_ns = mkv_client_now_ns();
         try_again(client);
         assert_int_equal(remote->failure_count, 0); /* the server itself is well */
     }
@@ -305,8 +313,7 @@ static void test_client_rdma__server_closes__the_next_call_connects_by_rdma_agai
     (void)state;
     struct test_server *server = test_rdma_server();
     struct memkv_client *client = test_client_open(server, 10000);
-    shutdown(server->children[0]->peer, SHUT_RDWR);
-    usleep(20000);
+    test_hang_up(server->children[0]->peer);
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
     assert_int_equal(server->connect_count, 2);
     assert_int_equal(client->remotes[0]->rdma.failure_count, 0);
@@ -318,8 +325,7 @@ static void test_client_rdma__server_loses_its_device__gone_back_to_when_it_has_
     struct test_server *server = test_rdma_server();
     struct memkv_client *client = test_client_open(server, 10000);
     server->rdma_is_gone = true;
-    shutdown(server->children[0]->peer, SHUT_RDWR); /* nothing was under way */
-    usleep(20000);
+    test_hang_up(server->children[0]->peer); /* nothing was under way */
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
     assert_int_equal(connections_ready(client, false), 1);
     try_again(client); /* not yet */
@@ -362,18 +368,19 @@ static void test_client_rdma__breaks_again_soon__waits_longer_each_time(void **s
     struct mkv_remote_rdma *rdma = &client->remotes[0]->rdma;
     uint64_t second_ns = 1000000000u;
     for (uint32_t turn = 1; turn <= 4; turn++) {
+        const uint64_t before_ns = mkv_client_now_ns();
         test_lanes_break(MKV_LANE_REASON_REMOTE_ERROR);
         assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-        assert_in_range(rdma->retry_ns - mkv_client_now_ns(), second_ns / 2 - 300000000u,
-                        second_ns);
+        expect_pause(client, before_ns, second_ns);
         second_ns *= 2;
         try_again(client);
         assert_int_equal(connections_ready(client, true), 1);
     }
     rdma->recovered_ns -= 60000000000u; /* and this one held */
+    const uint64_t before_ns = mkv_client_now_ns();
     test_lanes_break(MKV_LANE_REASON_REMOTE_ERROR);
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    assert_in_range(rdma->retry_ns - mkv_client_now_ns(), 200000000u, 1000000000u);
+    expect_pause(client, before_ns, 1000000000u);
     test_rdma_end(client, server);
 }
 
