@@ -129,7 +129,6 @@ static enum progress window_continue(struct mkv_tcp_connection *connection) {
     while (connection->filled < transfer->bytes) {
         if (!mkv_tcp_window_pull(connection, transfer)) {
             connection->paused = true;
-            mkv_tcp_connection_touch(connection);
             return PROGRESS_STOP;
         }
         payload_sum(connection);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "backends/clock.h"
-#include "backends/fabric_tcp_internal.h"
+#include "backends/fabric_tcp_lane.h"
 #include "core/hash.h"
 #include "tests/unit/backends/lane_client.h"
 
@@ -269,6 +269,80 @@ static void test_lane_piece__slots_never_taken__connection_ends(void **state) {
     world_destroy(world);
 }
 
+/* Of the first request of a connection. */
+static const struct mkv_tcp_lane_slot *slot_of(const struct world *world, uint32_t connection) {
+    return &world->fabric->connections[connection].lane->slots[0];
+}
+
+/* Each request is to be taken in time, whatever becomes of others. */
+static void test_lane_piece__one_of_two_never_taken__connection_ends(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .stall_ns = 500000000};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    uint8_t bytes[TAKEN_BYTES];
+    const struct iovec taken = {bytes, sizeof bytes};
+    const uint64_t count = 32;
+    open_rooted(world, &lane);
+    ask(world, &lane, 1, count * SLOT, 1);
+    ask(world, &lane, 2, 3 * SLOT, 1);
+    uint64_t index = 0;
+    for (; index < count - 1 && !lane.is_broken; index++) {
+        const uint64_t end_ns = mkv_clock_monotonic_ns() + 50000000;
+        while (!lane.is_broken && slot_of(world, 0)->turn_count <= index) {
+            lane_turn(world, &lane);
+        }
+        taken_encode(bytes, 1, index + 1);
+        (void)mkv_endpoint_send(lane.endpoint, &taken, 1, 0);
+        while (mkv_clock_monotonic_ns() < end_ns) {
+            lane_turn(world, &lane);
+        }
+    }
+    assert_true(lane.is_broken);
+    assert_true(index < count - 1);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 1);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+/* ---- the share of a round -------------------------------------------------------------------- */
+
+/* What is hashed of one has its bound in each round, and one does not keep the other from it. */
+static void test_lane_piece__two_large_gets__each_has_its_share_of_the_rounds(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lanes[2];
+    const uint32_t slots = 24;
+    fake_rdma.hold_writes = true;
+    open_rooted(world, &lanes[0]);
+    open_rooted(world, &lanes[1]);
+    for (uint32_t i = 0; i < 2; i++) {
+        ask(world, &lanes[i], i + 1, slots * SLOT, slots);
+    }
+    const struct mkv_tcp_lane_slot *first = slot_of(world, 0);
+    const struct mkv_tcp_lane_slot *second = slot_of(world, 1);
+    uint64_t before = first->turn_count + second->turn_count;
+    assert_true(before < slots);
+    while (before < slots) {
+        mkv_fabric_tcp_poll(world->fabric, mkv_clock_monotonic_ns());
+        const uint64_t now = first->turn_count + second->turn_count;
+        assert_true(now == before || now == before + 1);
+        before = now;
+    }
+    assert_true(first->turn_count >= slots / 4);
+    assert_true(second->turn_count >= slots / 4);
+    fake_rdma.hold_writes = false;
+    for (uint32_t i = 0; i < 2; i++) {
+        for (uint32_t index = 0; index < slots; index++) {
+            expect_slot(world, &lanes[i], i + 1, slots * SLOT, slots, index);
+        }
+        lane_expect(world, &lanes[i], MKV_NATIVE_GET, i + 1);
+    }
+    lane_close(world, &lanes[0]);
+    lane_close(world, &lanes[1]);
+    world_destroy(world);
+}
+
 static void test_lane_piece__slots_without_roots_or_a_lane__refused(void **state) {
     (void)state;
     uint64_t features;
@@ -454,6 +528,8 @@ int main(void) {
         PIECE_TEST(test_lane_piece__taken_with_more_of_its_request__order_is_kept),
         PIECE_TEST(test_lane_piece__taken_of_more_than_came__refused),
         PIECE_TEST(test_lane_piece__slots_never_taken__connection_ends),
+        PIECE_TEST(test_lane_piece__one_of_two_never_taken__connection_ends),
+        PIECE_TEST(test_lane_piece__two_large_gets__each_has_its_share_of_the_rounds),
         PIECE_TEST(test_lane_piece__slots_without_roots_or_a_lane__refused),
         PIECE_TEST(test_lane_piece__put_by_ready__is_read_where_data_says),
         PIECE_TEST(test_lane_piece__several_are_read__taken_counts_them),

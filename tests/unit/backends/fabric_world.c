@@ -262,6 +262,7 @@ static void make_lane_ports(struct world *world, const struct world_options *opt
         .gid_index = -1,
         .lanes_max = 16,
         .poll_ns = options->lane_poll_ns,
+        .reach_ns = options->lane_reach_ns,
         .retry_ns = 1000000,
         .event = lane_event,
         .event_context = world,

@@ -104,6 +104,7 @@ struct world_options {
     bool lanes;           /* over "fake0" (fake_endpoint.h); with the next: found by itself */
     const struct mkv_drive_roots *lane_roots;
     uint64_t lane_poll_ns;
+    uint64_t lane_reach_ns;
     bool shards;               /* it is the first of two: see `moves` */
     bool tenants;              /* the fabric asks for the numbers of tenants: see `resolved` */
     uint64_t window_bytes_max; /* not 0: on a Unix socket, with windows */

@@ -338,7 +338,8 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
         if (endpoints[i] == NULL || endpoints[i]->verbs != verbs) {
             continue;
         }
-        if (state != MKV_VERBS_ACTIVE && verbs->state == MKV_VERBS_ACTIVE) {
+        if (state != MKV_VERBS_ACTIVE && verbs->state == MKV_VERBS_ACTIVE &&
+            endpoints[i]->peer_queue_pair != 0) {
             fake_rdma_break(endpoints[i], state == MKV_VERBS_GONE ? MKV_LANE_REASON_DEVICE
                                                                   : MKV_LANE_REASON_PORT_DOWN);
         }
@@ -437,6 +438,10 @@ bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint, int reached, uint64
     (void)now_ns;
     if (reached != 0) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "nobody answers there: %d", reached);
+        return false;
+    }
+    if (endpoint->verbs->state != MKV_VERBS_ACTIVE) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "the port is down");
         return false;
     }
     endpoint->peer_queue_pair = endpoint->coming_queue_pair;

@@ -538,6 +538,76 @@ static void test_client_rdma__idle__nothing_is_polled_and_descriptors_wait(void 
     test_rdma_end(client, server);
 }
 
+/* As if answers had always taken so long. */
+static void make_spin(struct memkv_client *client, uint64_t spin_ns) {
+    mkv_spin_init(&client->rdma->spin, spin_ns);
+}
+
+static void test_client_rdma__polls_before_it_sleeps__ends_at_its_deadline(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 1300);
+    make_spin(client, 1000000000u);
+    server->is_paused = true;
+    const uint64_t begin_ns = mkv_client_now_ns();
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_DEADLINE);
+    assert_in_range((mkv_client_now_ns() - begin_ns) / 1000000u, 1300, 2200);
+    server->is_paused = false;
+    test_rdma_end(client, server);
+}
+
+/* The wait of a call that had no answer says nothing of how long answers take. */
+static void test_client_rdma__call_without_an_answer__the_next_is_polled_for(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_completion completion;
+    struct memkv_item items[2];
+    server->is_paused = true;
+    for (uint32_t index = 0; index < 2; index++) {
+        items[index] = (struct memkv_item){.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1};
+        assert_int_equal(memkv_submit(client, &items[index], 1, index, 0, NULL), MEMKV_OK);
+        assert_false(client->rdma->spin.is_waiting);
+        assert_int_equal(memkv_wait(client, &completion, 1, 30), 0);
+        assert_true(client->rdma->spin.is_waiting);
+        assert_int_equal(memkv_cancel(client, index, NULL), MEMKV_OK);
+        assert_int_equal(memkv_wait(client, &completion, 1, 0), 1);
+    }
+    server->is_paused = false;
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_int_equal(server->connection_count, 1);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__polls_while_another_server_is_on_tcp__its_answers_are_seen(
+    void **state) {
+    (void)state;
+    struct test_server *servers[] = {test_rdma_server(), test_server_start(NULL)};
+    char list[80];
+    char keys[2][16];
+    snprintf(list, sizeof list, "%s,%s", servers[0]->address, servers[1]->address);
+    const struct memkv_options options = {.servers = list, .timeout_ms = 60000};
+    struct memkv_client *client = NULL;
+    struct memkv_completion completion;
+    assert_int_equal(memkv_open(&options, &client, NULL), MEMKV_OK);
+    const uint32_t silent =
+        strcmp(client->remotes[0]->address.text, servers[0]->address) == 0 ? 0 : 1;
+    test_rdma_key(client, silent, keys[0], sizeof keys[0]);
+    test_rdma_key(client, 1 - silent, keys[1], sizeof keys[1]);
+    struct memkv_item item = {.op = MEMKV_OP_EXISTS, .key = keys[0], .key_bytes = strlen(keys[0])};
+    servers[0]->is_paused = true;
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 60000, NULL), MEMKV_OK);
+    make_spin(client, 8000000000u);
+    const uint64_t begin_ns = mkv_client_now_ns();
+    assert_int_equal(memkv_exists(client, keys[1], strlen(keys[1]), NULL), MEMKV_NOT_FOUND);
+    assert_in_range((mkv_client_now_ns() - begin_ns) / 1000000u, 0, 5000);
+    servers[0]->is_paused = false;
+    assert_int_equal(memkv_wait(client, &completion, 1, 10000), 1);
+    assert_int_equal(completion.cookie, 1);
+    test_rdma_end(client, servers[0]);
+    test_server_stop(servers[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_client_rdma__no_device__goes_over_tcp_and_says_nothing,
@@ -580,6 +650,13 @@ int main(void) {
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__idle__nothing_is_polled_and_descriptors_wait,
                                test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__polls_before_it_sleeps__ends_at_its_deadline,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__call_without_an_answer__the_next_is_polled_for,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__polls_while_another_server_is_on_tcp__its_answers_are_seen,
+            test_rdma_begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
