@@ -776,19 +776,6 @@ struct test_server *test_server_start(const struct test_server_options *options)
     return server;
 }
 
-void test_hang_up(int peer) {
-    struct tcp_info info;
-    socklen_t bytes = sizeof info;
-    const int own = dup(peer); /* its thread closes the other one as soon as it sees the end */
-    assert_true(own >= 0);
-    assert_int_equal(shutdown(own, SHUT_RDWR), 0);
-    do {
-        usleep(1000);
-        assert_int_equal(getsockopt(own, IPPROTO_TCP, TCP_INFO, &info, &bytes), 0);
-    } while (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_FIN_WAIT1);
-    close(own);
-}
-
 void test_server_stop(struct test_server *server) {
     server->is_stopping = true;
     shutdown(server->listener, SHUT_RDWR); /* wakes accept */
