@@ -131,8 +131,6 @@ bool test_value_store(struct test_value *values, const uint8_t *key, uint32_t ke
 void test_value_drop(struct test_value *value);
 /* Of so many bytes, a block at most. */
 struct mkv_root test_root(const uint8_t *bytes, uint64_t length);
-/* Ends the connection of this socket, and returns when its client's side has the end. */
-void test_hang_up(int peer);
 /* Ends the thread, frees all, and fails the test if the client sent what it must not. */
 void test_server_stop(struct test_server *server);
 
