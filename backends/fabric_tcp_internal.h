@@ -392,6 +392,9 @@ void mkv_tcp_rest_end(struct mkv_tcp_connection *connection);
 void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
 /* Takes up frames as long as there are whole ones, then asks for more bytes. */
 void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection);
+/* Acts upon TAKEN behind a frame that is paused, as far as the control buffer holds them: what that
+ * one waits for may be what they free. */
+void mkv_tcp_receive_overtake(struct mkv_tcp_connection *connection);
 /* Asks for bytes that nobody will look at, to learn when the client closes. */
 void mkv_tcp_receive_drop(struct mkv_tcp_connection *connection);
 /* Whether the client is in the middle of a frame. */
@@ -411,6 +414,10 @@ enum mkv_tcp_frame {
 uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection);
 /* Acts on connection->header with its body. */
 enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* TAKEN of a client, with its body: 0 or a fault. Of a request that is over, or whose payload does
+ * not go by RDMA, it changes nothing; of one that was not sent so many DATA it is a fault. */
+uint32_t mkv_tcp_frame_taken(struct mkv_tcp_connection *connection, uint64_t request_id,
+                             const uint8_t *body);
 /* Answers the frame with `body`, which lies in own_bytes, in own_body, is constant or empty. */
 void mkv_tcp_frame_answer(struct mkv_tcp_connection *connection, uint32_t flags,
                           enum mkv_status status, const uint8_t *body, uint32_t body_bytes);

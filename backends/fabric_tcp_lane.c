@@ -369,6 +369,9 @@ void mkv_tcp_lane_advance(struct mkv_tcp_connection *connection) {
     if (lane->is_readable && connection->state == MKV_TCP_OPEN && !connection->paused) {
         mkv_tcp_receive_continue(connection);
     }
+    if (lane->turn_requests > 0 && connection->state == MKV_TCP_OPEN && connection->paused) {
+        mkv_tcp_receive_overtake(connection);
+    }
     mkv_tcp_lane_transfers_advance(lane);
     if (lane->is_used && connection->send_in_flight && connection->state != MKV_TCP_BROKEN) {
         mkv_tcp_lane_send(connection);

@@ -91,6 +91,7 @@ struct mkv_tcp_lane {
     struct mkv_tcp_op taken;
     uint8_t taken_body[MKV_NATIVE_TAKEN_BYTES];
     struct mkv_tcp_op_list held; /* PUSHes that wait for TAKEN, and what is behind them */
+    uint32_t turn_requests;      /* whose memory is filled in turn */
     /* Of the port's ways round, those of pieces that failed, by bit: given back when the queue pair
      * is gone, since Soft-RoCE may still write a packet that it had in hand. */
     uint32_t rounds_kept;

@@ -33,6 +33,7 @@ uint32_t mkv_tcp_lane_slot_take(struct mkv_tcp_connection *connection) {
     struct mkv_tcp_lane_slot *slot = &lane->slots[index];
     slot->is_used = true;
     slot->turn_slots = items[0].remote.slots;
+    lane->turn_requests += slot->turn_slots > 0;
     slot->turn_count = 0;
     slot->turn_taken = 0;
     for (uint32_t i = 0; i < item_count; i++) {
@@ -44,8 +45,10 @@ uint32_t mkv_tcp_lane_slot_take(struct mkv_tcp_connection *connection) {
 }
 
 void mkv_tcp_lane_slot_give(struct mkv_tcp_connection *connection, uint32_t name) {
-    MKV_ASSERT(connection->lane->slots[name - 1].is_used);
-    connection->lane->slots[name - 1].is_used = false;
+    struct mkv_tcp_lane *lane = connection->lane;
+    MKV_ASSERT(lane->slots[name - 1].is_used);
+    lane->slots[name - 1].is_used = false;
+    lane->turn_requests -= lane->slots[name - 1].turn_slots > 0;
 }
 
 /* Has a transfer go to or come from where its request's slot says. */

@@ -65,7 +65,7 @@ _Static_assert(MKV_RDMA_PROBLEM_BYTES >= MKV_VERBS_PROBLEM_BYTES, "a port's prob
 /* Of a GET whose bytes come by way of slots that the server fills in turn: at most half of the
  * bounce buffers. Of a value whose size is not known it is a few, until there was a larger one. */
 #define MKV_RDMA_SLOTS 8u
-#define MKV_RDMA_SLOTS_FIRST 2u
+#define MKV_RDMA_SLOTS_FIRST 4u
 _Static_assert(MKV_RDMA_SLOTS *MKV_NATIVE_SLOT_BYTES <= MKV_RDMA_BOUNCE_BYTES / 2, "see above");
 /* Pieces of values above one block, of one port, that are not in registered memory: the next one is
  * filled while the server reads one. */

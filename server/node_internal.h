@@ -256,6 +256,8 @@ __attribute__((warn_unused_result)) bool mkv_node_drives_open(struct mkv_node *n
 void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
+/* Whether that will change any drive. */
+bool mkv_node_drives_to_format(const struct mkv_node *node);
 
 /* The drive as it is configured, with the place where it is now: another one may come in its place
  * while the node serves, and then `media` changes, behind the mutex, which the caller does not
@@ -483,8 +485,8 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
 
 /* ---- node_rdma.c ---------------------------------------------------------------------------- */
 
-/* Steps of the table: where rdma.mode is require, whether there is a port, and whether the memory
- * for blocks can be registered there. */
+/* Steps of the table: where rdma.mode is require, whether there is a port, and, before drives are
+ * formatted, whether the memory for blocks can be registered there. */
 __attribute__((warn_unused_result)) bool mkv_node_rdma_check_ports(struct mkv_node *node,
                                                                    struct mkv_backend_error *error);
 __attribute__((warn_unused_result)) bool mkv_node_rdma_check_memory(

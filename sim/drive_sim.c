@@ -26,7 +26,7 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
     /* A durable and an older page of every unit, and those of the versions. */
     const uint32_t page_count = 1 + 2 * profile->capacity_units + MKV_DRIVE_SIM_VERSIONS_MAX;
     struct mkv_drive_sim *drive = mkv_memory_take(memory, sizeof *drive, 64);
-    memset(drive, 0, sizeof *drive);
+    memset(drive, 0, offsetof(struct mkv_drive_sim, ios));
     drive->profile = *profile;
     drive->random = *random;
     drive->guard = guard;
@@ -41,13 +41,8 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
     drive->image_stale = mkv_memory_take(memory, profile->capacity_units * sizeof(uint32_t), 64);
     drive->sums = mkv_memory_take(memory, MKV_CHUNKS_MAX * sizeof(uint64_t), 64);
     memset(drive->pages, 0, MKV_UNIT_BYTES);
-    /* Popped from the end, so that the lowest are used first and stay warm. */
-    for (uint32_t page = page_count - 1; page > PAGE_ZERO; page--) {
-        drive->pages_free[drive->pages_free_count++] = page;
-    }
-    for (uint32_t version = MKV_DRIVE_SIM_VERSIONS_MAX; version > 0; version--) {
-        drive->versions_free[drive->versions_free_count++] = version - 1;
-    }
+    drive->page_count = page_count;
+    drive->pages_used = PAGE_ZERO + 1;
     for (uint32_t unit = 0; unit < profile->capacity_units; unit++) {
         drive->sectors[unit] =
             (struct sector){.page = PAGE_ZERO, .newest = MKV_NONE_U32, .older = MKV_NONE_U32};

@@ -16,8 +16,11 @@ void mkv_drive_copy(uint8_t *target, const uint8_t *source, uint32_t unit_count)
 }
 
 uint32_t mkv_drive_page_take(struct mkv_drive_sim *drive) {
-    MKV_ASSERT(drive->pages_free_count > 0);
-    return drive->pages_free[--drive->pages_free_count];
+    if (drive->pages_free_count > 0) {
+        return drive->pages_free[--drive->pages_free_count];
+    }
+    MKV_ASSERT(drive->pages_used < drive->page_count);
+    return drive->pages_used++;
 }
 
 static void page_free(struct mkv_drive_sim *drive, uint32_t page) {
@@ -47,6 +50,14 @@ void mkv_drive_set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t 
     }
     sector->page = page;
     image_changed(drive, unit);
+}
+
+static uint32_t version_take(struct mkv_drive_sim *drive) {
+    if (drive->versions_free_count > 0) {
+        return drive->versions_free[--drive->versions_free_count];
+    }
+    MKV_ASSERT(drive->versions_used < MKV_DRIVE_SIM_VERSIONS_MAX);
+    return drive->versions_used++;
 }
 
 /* Frees the version but not its page. */
@@ -89,9 +100,8 @@ static uint32_t versions_drop_landed(struct mkv_drive_sim *drive, uint32_t versi
 
 void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t write,
                             const uint8_t *bytes) {
-    MKV_ASSERT(drive->versions_free_count > 0);
     struct sector *sector = &drive->sectors[unit];
-    const uint32_t version = drive->versions_free[--drive->versions_free_count];
+    const uint32_t version = version_take(drive);
     uint32_t page = PAGE_ZERO;
     if (bytes != NULL) {
         page = mkv_drive_page_take(drive);

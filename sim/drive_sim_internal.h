@@ -54,7 +54,6 @@ struct mkv_drive_sim {
     uint8_t *image; /* durable pages at some time, behind one another; NULL where none is kept */
     bool image_kept;
 
-    struct drive_io ios[MKV_DRIVE_SIM_IO_MAX]; /* the first io_count, in no order */
     uint32_t io_count;
     uint32_t write_serial;
     uint32_t io_serial;
@@ -70,10 +69,15 @@ struct mkv_drive_sim {
     uint64_t chosen; /* what is left of its number, as digits of the units and versions to come */
     struct mkv_drive_ends *ends; /* NULL, or they are listed */
 
+    /* Of pages and versions, those below `used` were taken once, and what came back of them is
+     * listed as free and taken first, last ahead: most runs touch few of those that there are. */
     uint8_t *pages;
+    uint32_t page_count;
+    uint32_t pages_used;
     uint32_t *pages_free;
     uint32_t pages_free_count;
     struct version *versions;
+    uint32_t versions_used;
     uint32_t *versions_free;
     uint32_t versions_free_count;
     struct sector *sectors;
@@ -82,6 +86,8 @@ struct mkv_drive_sim {
     uint32_t *image_stale; /* units that are stale in the hash of the image */
     uint32_t image_stale_count;
     uint64_t *sums; /* of the read completed last */
+    /* Last, since it is not cleared: the first io_count, in no order. */
+    struct drive_io ios[MKV_DRIVE_SIM_IO_MAX];
 };
 
 static inline uint8_t *drive_page(const struct mkv_drive_sim *drive, uint32_t page) {

@@ -21,7 +21,10 @@ static unsigned long long ull(uint64_t value) {
 
 void mkv_watch_init(struct mkv_watch *watch, struct mkv_memory *memory,
                     const struct mkv_content *content, const struct mkv_geometry *geometry) {
-    memset(watch, 0, sizeof *watch);
+    memset(watch, 0, offsetof(struct mkv_watch, blocks));
+    for (uint32_t index = 0; index < MKV_WATCH_BLOCKS_MAX; index++) {
+        watch->blocks[index].used = false;
+    }
     watch->content = content;
     watch->geometry = *geometry;
     watch->data_start = mkv_geometry_data_start(geometry).unit;
@@ -413,6 +416,7 @@ static uint32_t journal_write(struct mkv_watch *watch, uint32_t copy, const uint
     block->hash = header.checksum;
     block->copies_issued = 1u << copy;
     block->copies_done = 0;
+    block->written_stamp = 0;
     block->serving = watch->serving;
     memcpy(block->unit, unit, MKV_UNIT_BYTES);
     if (block->serving) {

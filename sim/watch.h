@@ -105,7 +105,6 @@ struct mkv_watch {
     uint32_t key_slots[MKV_CONTENT_KEYS_MAX][MKV_WATCH_KEY_SLOTS_MAX];
     uint32_t key_slot_count[MKV_CONTENT_KEYS_MAX];
 
-    struct mkv_watch_block blocks[MKV_WATCH_BLOCKS_MAX];
     struct mkv_watch_ring_state {
         uint64_t sequence; /* highest that was durable here */
         uint64_t hash;
@@ -125,6 +124,8 @@ struct mkv_watch {
     uint32_t tenant_dropped_durable;
     struct mkv_ledger ledger; /* what the blocks say that it has seen */
     uint64_t evaluations;
+    /* Last, since of those that are not used nothing but that is set. */
+    struct mkv_watch_block blocks[MKV_WATCH_BLOCKS_MAX];
 };
 
 void mkv_watch_init(struct mkv_watch *watch, struct mkv_memory *memory,

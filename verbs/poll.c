@@ -157,8 +157,8 @@ static void take_completion(struct mkv_verbs *verbs, const struct ibv_wc *wc, ui
     }
     if (endpoint != NULL) {
         mkv_endpoint_received(endpoint, wc, now_ns);
-    } else if (verbs->srq != NULL) {
-        (void)mkv_verbs_receive_post(verbs, NULL, (uint32_t)wc->wr_id);
+    } else if (verbs->srq != NULL && !mkv_verbs_receive_post(verbs, NULL, (uint32_t)wc->wr_id)) {
+        verbs->srq_is_in_doubt = true;
     }
 }
 
@@ -249,6 +249,9 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
         const bool has_more = take_completions(verbs, now_ns, &count);
         if (!has_more && has_events) {
             take_last_receives(verbs, now_ns);
+        }
+        if (!has_more && !mkv_verbs_shared_renew(verbs)) {
+            device_is_gone(verbs, now_ns);
         }
         /* What a lane waits for may lie in the queue still. */
         if (now_ns >= verbs->timer_ns && (!has_more || is_late(verbs, now_ns))) {

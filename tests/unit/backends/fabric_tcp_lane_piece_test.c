@@ -305,6 +305,75 @@ static void test_lane_piece__one_of_two_never_taken__connection_ends(void **stat
     world_destroy(world);
 }
 
+/* What a frame that cannot be taken up waits for may be freed by a TAKEN behind it. */
+static void test_lane_piece__taken_behind_a_paused_request__goes_on(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .requests_max = 1};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    open_rooted(world, &lane);
+    ask(world, &lane, 1, 3 * SLOT, 1);
+    expect_slot(world, &lane, 1, 3 * SLOT, 1, 0);
+    /* It owes an answer already, and that is all it may. */
+    size_t size = frame_request(bytes, MKV_NATIVE_EXISTS, 2, 1, 0, false);
+    size += frame_simple(bytes + size, MKV_NATIVE_PING, 3);
+    taken_encode(bytes + size, 1, 1);
+    lane_send(world, &lane, bytes, size + TAKEN_BYTES);
+    expect_slot(world, &lane, 1, 3 * SLOT, 1, 1);
+    /* Byte by byte. */
+    taken_encode(bytes, 1, 2);
+    for (uint32_t i = 0; i < TAKEN_BYTES; i++) {
+        assert_false(has_frame(world, &lane));
+        lane_send(world, &lane, bytes + i, 1);
+    }
+    expect_slot(world, &lane, 1, 3 * SLOT, 1, 2);
+    lane_expect(world, &lane, MKV_NATIVE_GET, 1);
+    lane_expect(world, &lane, MKV_NATIVE_EXISTS, 2);
+    lane_expect(world, &lane, MKV_NATIVE_PING, 3);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+/* The payload of a request that waits for a buffer is no frame, whatever it looks like. */
+static void test_lane_piece__taken_behind_a_paused_payload__goes_on(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .inline_buffers = 1};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    struct lane_client other;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    const uint32_t payload_bytes = 2 * TAKEN_BYTES;
+    lane_open(world, &other);
+    open_rooted(world, &lane);
+    world->hold_pulls = true;
+    size_t size = frame_request(bytes, MKV_NATIVE_PUT, 9, 1, payload_bytes, true);
+    lane_send(world, &other, bytes, size); /* it has the only buffer */
+    world_await(world, WORLD_REQUEST, 1);
+    ask(world, &lane, 1, 2 * SLOT, 1);
+    expect_slot(world, &lane, 1, 2 * SLOT, 1, 0);
+    size = frame_request(bytes, MKV_NATIVE_PUT, 2, 1, payload_bytes, true);
+    uint8_t *payload = bytes + size - payload_bytes;
+    taken_encode(payload, 1, 7); /* more than came: it would be refused */
+    taken_encode(payload + TAKEN_BYTES, 1, 1);
+    taken_encode(payload + payload_bytes, 1, 0); /* says nothing new */
+    lane_send(world, &lane, bytes, size + TAKEN_BYTES);
+    assert_false(has_frame(world, &lane));
+    say_taken(world, &lane, 1, 1);
+    expect_slot(world, &lane, 1, 2 * SLOT, 1, 1);
+    lane_expect(world, &lane, MKV_NATIVE_GET, 1);
+    const uint64_t hash = mkv_hash_64(payload, payload_bytes);
+    world_pull(world, 0);
+    lane_expect(world, &other, MKV_NATIVE_PUT, 9);
+    world_await(world, WORLD_REQUEST, 3);
+    world_pull(world, 2);
+    lane_expect(world, &lane, MKV_NATIVE_PUT, 2);
+    assert_true(world->requests[2].hashes[0] == hash);
+    lane_close(world, &other);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
 /* ---- the share of a round -------------------------------------------------------------------- */
 
 /* What is hashed of one has its bound in each round, and one does not keep the other from it. */
@@ -529,6 +598,8 @@ int main(void) {
         PIECE_TEST(test_lane_piece__taken_of_more_than_came__refused),
         PIECE_TEST(test_lane_piece__slots_never_taken__connection_ends),
         PIECE_TEST(test_lane_piece__one_of_two_never_taken__connection_ends),
+        PIECE_TEST(test_lane_piece__taken_behind_a_paused_request__goes_on),
+        PIECE_TEST(test_lane_piece__taken_behind_a_paused_payload__goes_on),
         PIECE_TEST(test_lane_piece__two_large_gets__each_has_its_share_of_the_rounds),
         PIECE_TEST(test_lane_piece__slots_without_roots_or_a_lane__refused),
         PIECE_TEST(test_lane_piece__put_by_ready__is_read_where_data_says),

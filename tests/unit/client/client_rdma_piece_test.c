@@ -577,6 +577,22 @@ static void test_client_rdma_piece__streamed_gets__registered_memory_grows_with_
     test_rdma_end(client, server);
 }
 
+/* A piece of a streamed value costs a TAKEN at most, and that no more than one doorbell. */
+static void test_client_rdma_piece__streamed_get__no_more_said_than_pieces_taken(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct flow flow = flow_of(1, 10 * MIB);
+    put_stream(client, "k", &flow);
+    const uint32_t doorbells = test_verbs.doorbells;
+    get_stream(client, "k", &flow);
+    get_stream(client, "k", &flow);
+    assert_in_range(server->takens, 2, 2 * 9); /* not of the last one */
+    assert_in_range(test_verbs.doorbells - doorbells, 4, 2 * 10);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
 /* Takes bounce buffers of `bytes` each, and says how many there were of `count`. */
 static uint32_t bounces_take(struct memkv_client *client, struct mkv_rdma_place *places,
                              uint32_t count, uint64_t bytes) {
@@ -674,6 +690,7 @@ int main(void) {
         PIECE_TEST(test_client_rdma_piece__cancelled_get_alone__its_connection_ends_with_it),
         PIECE_TEST(test_client_rdma_piece__cancelled_get_and_another_call__ends_behind_that),
         PIECE_TEST(test_client_rdma_piece__streamed_gets__registered_memory_grows_with_them),
+        PIECE_TEST(test_client_rdma_piece__streamed_get__no_more_said_than_pieces_taken),
         PIECE_TEST(test_client_rdma_piece__bounce_buffers__are_made_as_needed_and_bounded),
         PIECE_TEST(test_client_rdma_piece__bounce_buffers_where_less_may_be_locked__what_there_is),
     };
