@@ -155,7 +155,7 @@ static void lanes_end(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
 void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
     MKV_ASSERT(fabric->base.sink.input != NULL);
     fabric->now_ns = now_ns;
-    fabric->copy_bytes_left = MKV_TCP_COPY_BYTES_MAX;
+    mkv_tcp_share_begin(fabric);
     fabric->has_filled = false;
     mkv_tcp_ops_deliver(fabric);
     sweep(fabric);

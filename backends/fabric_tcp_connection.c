@@ -299,6 +299,7 @@ void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection) {
     }
     mkv_tcp_lane_advance(connection);
     mkv_tcp_send_continue(connection);
+    mkv_tcp_lane_turn_end(connection);
     switch (connection->state) {
     case MKV_TCP_FREE:
         break;

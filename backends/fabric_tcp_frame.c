@@ -142,20 +142,24 @@ static enum mkv_tcp_frame take_data(struct mkv_tcp_connection *connection, const
     return MKV_TCP_FRAME_PAYLOAD;
 }
 
-/* Of a request that is over, or was never one with slots, it changes nothing. */
-static enum mkv_tcp_frame take_taken(struct mkv_tcp_connection *connection, const uint8_t *body) {
+uint32_t mkv_tcp_frame_taken(struct mkv_tcp_connection *connection, uint64_t request_id,
+                             const uint8_t *body) {
     uint64_t count;
     const enum mkv_native_error error = mkv_native_taken_decode(body, &count);
     if (error != MKV_NATIVE_OK) {
-        return refuse(connection, (uint32_t)error);
+        return (uint32_t)error;
     }
-    const struct mkv_tcp_request *request =
-        mkv_tcp_request_find(connection, connection->header.request_id);
+    const struct mkv_tcp_request *request = mkv_tcp_request_find(connection, request_id);
     if (request != NULL && request->lane_slot != 0 &&
         !mkv_tcp_lane_taken(connection, request, count)) {
-        return refuse(connection, MKV_FABRIC_FAULT_RDMA);
+        return MKV_FABRIC_FAULT_RDMA;
     }
-    return MKV_TCP_FRAME_TAKEN;
+    return MKV_NATIVE_OK;
+}
+
+static enum mkv_tcp_frame take_taken(struct mkv_tcp_connection *connection, const uint8_t *body) {
+    const uint32_t fault = mkv_tcp_frame_taken(connection, connection->header.request_id, body);
+    return fault == MKV_NATIVE_OK ? MKV_TCP_FRAME_TAKEN : refuse(connection, fault);
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */

@@ -12,8 +12,10 @@
  *   fabric_tcp_pool.c        operations, and the buffers that connections share
  *   fabric_tcp_rest.c        connections that nobody uses give their memory back
  *   fabric_tcp_window.c      payload through memory that is shared with the client
- *   fabric_tcp_lane.c        connections that go on over RDMA, and ...
- *   fabric_tcp_lane_transfer.c   ... payload that it reads and writes there
+ *   fabric_tcp_share.c       what is copied and hashed in a round
+ *   fabric_tcp_lane.c        connections that go on over RDMA, ...
+ *   fabric_tcp_lane_transfer.c   ... payload that it reads and writes there, and ...
+ *   fabric_tcp_lane_round.c      ... where that goes by way of other memory
  *
  * A connection's lists of operations:
  *
@@ -56,8 +58,8 @@
 #define MKV_TCP_RECEIVE_BYTES_CONTROL (16u * 1024u)
 /* The same when the next frame is probably DATA: little of the payload is then copied twice. */
 #define MKV_TCP_RECEIVE_BYTES_BEFORE_DATA (MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES + 4096u)
-/* What is copied between slabs and windows in a round of the shard: some 0.1 ms, in which others
- * wait. */
+/* What is copied between slabs and windows or ways round, and hashed of payload by RDMA and of what
+ * is sent, in a round of the shard: some 0.1 ms, in which others wait. */
 #define MKV_TCP_COPY_BYTES_MAX (1024u * 1024u)
 /* What is taken off a lane in one turn of its connection. */
 #define MKV_TCP_LANE_TURN_BYTES (256u * 1024u)
@@ -305,9 +307,11 @@ struct mkv_fabric_tcp {
     struct mkv_tcp_connection *touched_tail;
     struct mkv_tcp_connection *waiting_head;
     struct mkv_tcp_connection *waiting_tail;
-    uint32_t copy_bytes_left; /* of MKV_TCP_COPY_BYTES_MAX in this round */
-    bool has_filled;          /* a piece of some window in this round */
-    bool tenants_wait;        /* one of them waits for a number of its tenant instead */
+    uint32_t copy_bytes_left;               /* of MKV_TCP_COPY_BYTES_MAX in this round */
+    struct mkv_tcp_connection *share_first; /* that found nothing left of it */
+    struct mkv_tcp_connection *share_last;  /* that had some of it; both NULL: none */
+    bool has_filled;                        /* a piece of some window in this round */
+    bool tenants_wait; /* one of them waits for a number of its tenant instead */
 
     struct mkv_tcp_op *ops;
     uint32_t ops_max;
@@ -388,6 +392,9 @@ void mkv_tcp_rest_end(struct mkv_tcp_connection *connection);
 void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
 /* Takes up frames as long as there are whole ones, then asks for more bytes. */
 void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection);
+/* Acts upon TAKEN behind a frame that is paused, as far as the control buffer holds them: what that
+ * one waits for may be what they free. */
+void mkv_tcp_receive_overtake(struct mkv_tcp_connection *connection);
 /* Asks for bytes that nobody will look at, to learn when the client closes. */
 void mkv_tcp_receive_drop(struct mkv_tcp_connection *connection);
 /* Whether the client is in the middle of a frame. */
@@ -407,6 +414,10 @@ enum mkv_tcp_frame {
 uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection);
 /* Acts on connection->header with its body. */
 enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* TAKEN of a client, with its body: 0 or a fault. Of a request that is over, or whose payload does
+ * not go by RDMA, it changes nothing; of one that was not sent so many DATA it is a fault. */
+uint32_t mkv_tcp_frame_taken(struct mkv_tcp_connection *connection, uint64_t request_id,
+                             const uint8_t *body);
 /* Answers the frame with `body`, which lies in own_bytes, in own_body, is constant or empty. */
 void mkv_tcp_frame_answer(struct mkv_tcp_connection *connection, uint32_t flags,
                           enum mkv_status status, const uint8_t *body, uint32_t body_bytes);
@@ -423,6 +434,15 @@ enum mkv_tcp_frame mkv_tcp_shards_take(struct mkv_tcp_connection *connection);
 /* The client places keys by that list of servers; 0: by none. */
 void mkv_tcp_ring_take(struct mkv_tcp_connection *connection, uint64_t hash);
 
+/* ---- fabric_tcp_share.c --------------------------------------------------------------------- */
+
+/* A round begins: before any connection goes on. */
+void mkv_tcp_share_begin(struct mkv_fabric_tcp *fabric);
+/* Whether anything is left of the round's share; else the connection goes on in the next poll. */
+bool mkv_tcp_share_ask(struct mkv_tcp_connection *connection);
+/* Takes so much of it, or what is left; returns how much. */
+uint32_t mkv_tcp_share_take(struct mkv_tcp_connection *connection, uint32_t bytes);
+
 /* ---- fabric_tcp_window.c -------------------------------------------------------------------- */
 
 bool mkv_tcp_window_is_ready(const struct mkv_tcp_connection *connection);
@@ -437,9 +457,11 @@ void mkv_tcp_window_slot_give(struct mkv_tcp_connection *connection, uint32_t na
 /* Has a PUSH go to where its request's slot says. */
 void mkv_tcp_window_place(struct mkv_tcp_connection *connection, uint32_t name,
                           struct mkv_tcp_op *op);
-/* Copies what may be copied in this round; true when all of the PUSH is there. */
+/* Copies what may be copied in this round; true when all of the PUSH is there, else the connection
+ * goes on in the next poll. */
 bool mkv_tcp_window_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op);
-/* Copies a piece of DATA, from `filled` on; false: nothing more in this round. */
+/* Copies a piece of DATA, from `filled` on; false: nothing more in this round, the connection goes
+ * on in the next poll. */
 bool mkv_tcp_window_pull(struct mkv_tcp_connection *connection,
                          const struct mkv_transfer_effect *transfer);
 
@@ -477,8 +499,6 @@ void mkv_tcp_lane_close(struct mkv_tcp_connection *connection);
 /* Whether all that left over it is at the client, or there is none: until then the socket's end
  * would come before it. */
 bool mkv_tcp_lane_has_sent(const struct mkv_tcp_connection *connection);
-/* Whether the client does not say TAKEN in time, and something waits for it. */
-bool mkv_tcp_lane_is_stalled(const struct mkv_tcp_connection *connection);
 /* Whether nothing is moved, or there is none. */
 bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection);
 
@@ -506,6 +526,8 @@ bool mkv_tcp_lane_taken(struct mkv_tcp_connection *connection,
 bool mkv_tcp_lane_has_read(const struct mkv_tcp_connection *connection, uint64_t request_id);
 /* TAKEN of the server has left, which is no other own answer. */
 void mkv_tcp_lane_told(struct mkv_tcp_connection *connection);
+/* Whether something waits for a TAKEN that the client does not say in time. */
+bool mkv_tcp_lane_is_stalled(const struct mkv_tcp_connection *connection);
 /* Posts as much as there is room for; true when all of the PUSH is posted, or one more piece for
  * the next slot: its DATA may leave. */
 bool mkv_tcp_lane_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op);
@@ -516,6 +538,11 @@ bool mkv_tcp_lane_keeps(struct mkv_tcp_connection *connection, struct mkv_tcp_op
 bool mkv_tcp_lane_has_ops(const struct mkv_tcp_connection *connection);
 /* Completes as FAILED what it has; see mkv_tcp_ops_fail. */
 void mkv_tcp_lane_ops_fail(struct mkv_tcp_connection *connection);
+
+/* ---- fabric_tcp_lane_round.c ---------------------------------------------------------------- */
+
+/* The last of a connection's turn: another lane may have ways round now. */
+void mkv_tcp_lane_turn_end(struct mkv_tcp_connection *connection);
 
 /* ---- fabric_tcp_submit.c -------------------------------------------------------------------- */
 

@@ -143,14 +143,20 @@ static void endpoint_free(struct mkv_tcp_lane *lane) {
         mkv_endpoint_counters(lane->endpoint)->errors_total;
     mkv_endpoint_destroy(lane->endpoint);
     lane->endpoint = NULL;
-    lane->port->rounds_used &= ~lane->rounds_kept;
-    lane->rounds_kept = 0;
+    mkv_tcp_lane_rounds_leave(lane);
 }
 
 static void lane_free(struct mkv_tcp_lane *lane) {
     MKV_ASSERT(lane->endpoint == NULL);
     MKV_ASSERT(lane->port->lane_count > 0);
     lane->port->lane_count--;
+    lane->connection->fabric->lanes.connections_active--;
+    free(lane);
+}
+
+/* Its endpoint is the driver's for as long as that likes. */
+static void lane_leave(struct mkv_tcp_lane *lane) {
+    mkv_lane_ports_leave(lane->port, lane->reach);
     lane->connection->fabric->lanes.connections_active--;
     free(lane);
 }
@@ -171,17 +177,28 @@ static enum mkv_tcp_frame answer(struct mkv_tcp_connection *connection, struct m
 
 /* ---- while the client is looked for ---------------------------------------------------------- */
 
-static void coming_begin(struct mkv_tcp_connection *connection, struct mkv_tcp_lane *lane) {
+/* False: there is no memory, or no thread. */
+static bool coming_begin(struct mkv_tcp_connection *connection, struct mkv_tcp_lane *lane) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
+    lane->reach = mkv_lane_ports_reach(lane->port, lane->endpoint, fabric->now_ns);
+    if (lane->reach == NULL) {
+        return false;
+    }
     connection->coming = lane;
     lane->coming_next = fabric->coming;
     fabric->coming = lane;
     fabric->coming_count++;
-    mkv_lane_reach_begin(&lane->reach, lane->endpoint, fabric->options.ring);
+    return true;
+}
+
+/* Whether nobody need wait for it any more: it is done, or hangs. */
+static bool has_come(const struct mkv_tcp_lane *lane) {
+    return mkv_lane_reach_is_done(lane->reach) ||
+           mkv_lane_reach_is_late(lane->reach, lane->connection->fabric->now_ns);
 }
 
 static bool is_coming(const struct mkv_tcp_connection *connection) {
-    return connection->coming != NULL && !mkv_lane_reach_is_done(&connection->coming->reach);
+    return connection->coming != NULL && !has_come(connection->coming);
 }
 
 /* Those that found no place have their turn. */
@@ -195,8 +212,8 @@ static void coming_retry(struct mkv_fabric_tcp *fabric) {
     fabric->coming_waits = false;
 }
 
-/* Whatever came of it, the lane is the connection's no more; `reached` is what did. */
-static struct mkv_tcp_lane *coming_end(struct mkv_tcp_connection *connection, int *reached) {
+/* Whatever came of it, the lane is the connection's no more. */
+static struct mkv_tcp_lane *coming_end(struct mkv_tcp_connection *connection) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
     struct mkv_tcp_lane *lane = connection->coming;
     struct mkv_tcp_lane **link = &fabric->coming;
@@ -208,7 +225,6 @@ static struct mkv_tcp_lane *coming_end(struct mkv_tcp_connection *connection, in
     MKV_ASSERT(fabric->coming_count > 0);
     fabric->coming_count--;
     connection->coming = NULL;
-    *reached = mkv_lane_reach_end(&lane->reach);
     if (fabric->coming_waits) {
         coming_retry(fabric);
     }
@@ -217,19 +233,23 @@ static struct mkv_tcp_lane *coming_end(struct mkv_tcp_connection *connection, in
 
 void mkv_tcp_lanes_come(struct mkv_fabric_tcp *fabric) {
     for (struct mkv_tcp_lane *lane = fabric->coming; lane != NULL; lane = lane->coming_next) {
-        if (mkv_lane_reach_is_done(&lane->reach)) {
+        if (has_come(lane)) {
             mkv_tcp_connection_touch(lane->connection);
         }
     }
 }
 
-/* The client has been looked for. */
+/* The client has been looked for, for as long as anybody waits. */
 static enum mkv_tcp_frame coming_take(struct mkv_tcp_connection *connection,
                                       const struct mkv_native_connect *peer) {
     char problem[MKV_VERBS_PROBLEM_BYTES] = "";
-    int reached = 0;
-    struct mkv_tcp_lane *lane = coming_end(connection, &reached);
+    struct mkv_tcp_lane *lane = coming_end(connection);
     struct mkv_lane_port *port = lane->port;
+    if (!mkv_lane_reach_is_done(lane->reach)) {
+        lane_leave(lane);
+        return refuse(connection, peer, MKV_NATIVE_REFUSAL_NO_DEVICE, MKV_LANE_STUCK_TEXT);
+    }
+    const int reached = mkv_lane_reach_end(lane->reach);
     const bool is_draining = connection->fabric->draining;
     if (is_draining ||
         !mkv_endpoint_connect_end(lane->endpoint, reached, mkv_clock_monotonic_ns(), problem)) {
@@ -274,8 +294,7 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
         mkv_lane_ports_choose(fabric->options.lane_ports, connection->stream.fd, &address);
     if (port == NULL) {
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_NO_DEVICE,
-                      "the server has no RDMA port that is up with the address that this "
-                      "connection came to; its rdma.device names one for all addresses");
+                      mkv_lane_ports_reason(fabric->options.lane_ports));
     }
     struct mkv_tcp_lane *lane = lane_make(connection, port, problem);
     if (lane == NULL) {
@@ -288,7 +307,12 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
         lane_free(lane);
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_PARAMETERS, problem);
     }
-    coming_begin(connection, lane);
+    if (!coming_begin(connection, lane)) {
+        endpoint_free(lane);
+        lane_free(lane);
+        return refuse(connection, &peer, MKV_NATIVE_REFUSAL_FULL,
+                      "the server has no memory or no thread for it");
+    }
     return MKV_TCP_FRAME_PAUSED;
 }
 
@@ -345,6 +369,9 @@ void mkv_tcp_lane_advance(struct mkv_tcp_connection *connection) {
     if (lane->is_readable && connection->state == MKV_TCP_OPEN && !connection->paused) {
         mkv_tcp_receive_continue(connection);
     }
+    if (lane->turn_requests > 0 && connection->state == MKV_TCP_OPEN && connection->paused) {
+        mkv_tcp_receive_overtake(connection);
+    }
     mkv_tcp_lane_transfers_advance(lane);
     if (lane->is_used && connection->send_in_flight && connection->state != MKV_TCP_BROKEN) {
         mkv_tcp_lane_send(connection);
@@ -387,10 +414,14 @@ bool mkv_tcp_lane_is_ended(const struct mkv_tcp_connection *connection) {
 
 void mkv_tcp_lane_release(struct mkv_tcp_connection *connection) {
     if (connection->coming != NULL) {
-        int reached = 0;
-        struct mkv_tcp_lane *lane = coming_end(connection, &reached);
-        endpoint_free(lane);
-        lane_free(lane);
+        struct mkv_tcp_lane *lane = coming_end(connection);
+        if (mkv_lane_reach_is_done(lane->reach)) {
+            (void)mkv_lane_reach_end(lane->reach);
+            endpoint_free(lane);
+            lane_free(lane);
+        } else {
+            lane_leave(lane);
+        }
     }
     if (connection->lane != NULL) {
         MKV_ASSERT(connection->lane->is_drained);
@@ -414,11 +445,4 @@ bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection) {
     const struct mkv_tcp_lane *lane = connection->lane;
     return lane == NULL || (lane->is_used && !lane->is_readable && lane->reads.head == NULL &&
                             lane->writes.head == NULL && lane->held.head == NULL);
-}
-
-bool mkv_tcp_lane_is_stalled(const struct mkv_tcp_connection *connection) {
-    const struct mkv_tcp_lane *lane = connection->lane;
-    const struct mkv_fabric_tcp *fabric = connection->fabric;
-    return lane != NULL && lane->held.head != NULL &&
-           fabric->now_ns >= lane->held_ns + fabric->options.stall_ns;
 }

@@ -4,15 +4,17 @@
  * TCP socket is the lifeline: nothing comes over it any more, and its end is the lane's end, as the
  * lane's is the socket's.
  *
- *   CONNECT --> a lane is made, and its client looked for in the network: the connection pauses
+ *   CONNECT --> a lane is made, and its client looked for in the network: the connection pauses;
+ *               what hangs in the driver is left to the port, and the client refused
  *           --> its answer goes out over TCP --> used: frames leave over the lane too (they came
  *                                                over it already)
  *
  *   broken, drained ... are called from within mkv_lane_ports_poll: they note what happened, and
  *   the connection goes on in this round's turn (mkv_tcp_connection_touch).
  *
- *   PULL   pieces, posted in order, as many as there is room for; hashed in that order when they
- *          are there, a bounded amount in a round, while those behind them are on their way
+ *   PULL   pieces, posted in order, as many as there is room for; copied to where they belong if
+ *          they came by a way round, and hashed in that order, a bounded amount in a round, while
+ *          those behind them are on their way
  *   PUSH   pieces; then its DATA, without a payload, in the stream; done when the DATA has left and
  *          the last piece has completed. Into slots in turn: DATA behind each piece, and where the
  *          client has not said TAKEN for a slot yet, it and what follows it of its request are
@@ -34,12 +36,12 @@
 
 #include "backends/fabric_tcp_internal.h"
 #include "backends/lane_ports.h"
-#include "backends/lane_reach.h"
 
 /* A connection hashes so much in its turn even where others have used up the round's share. */
 #define MKV_TCP_LANE_HASH_BYTES (128u * 1024u)
 
-/* Peers that a shard looks for at a time, a thread for each. */
+/* Peers that a shard looks for at a time, a thread for each. Those that hang in a driver are none
+ * of them any more, and of these a port has no more than so many: none begins while one hangs. */
 #define MKV_TCP_LANES_COMING_MAX 8u
 
 /* Where the items of one request are in the client's memory. */
@@ -48,6 +50,7 @@ struct mkv_tcp_lane_slot {
     uint32_t turn_slots; /* of memory that is filled in turn; 0: it is not */
     uint64_t turn_count; /* DATA that were written there ... */
     uint64_t turn_taken; /* ... and that the client is done with */
+    uint64_t held_ns;    /* since when some of it is held, or when the last TAKEN of it came */
     struct {
         uint64_t offset; /* in the value, of the byte at `remote` */
         uint64_t length;
@@ -61,6 +64,7 @@ struct mkv_tcp_piece {
     uint32_t offset;       /* in the transfer */
     uint32_t bytes;
     bool is_read;
+    bool has_come;  /* a READ that is in its way round, and not in its slab */
     uint8_t *round; /* it goes by way of there; NULL: straight to or from its slab */
     uint64_t posted_ns;
 };
@@ -69,7 +73,7 @@ struct mkv_tcp_lane {
     struct mkv_tcp_connection *connection;
     struct mkv_lane_port *port;
     struct mkv_endpoint *endpoint;
-    struct mkv_lane_reach reach;
+    struct mkv_lane_reach *reach; /* while it is coming */
     struct mkv_tcp_lane *coming_next;
     bool is_used; /* the answer to CONNECT has left */
     bool is_readable;
@@ -87,10 +91,13 @@ struct mkv_tcp_lane {
     struct mkv_tcp_op taken;
     uint8_t taken_body[MKV_NATIVE_TAKEN_BYTES];
     struct mkv_tcp_op_list held; /* PUSHes that wait for TAKEN, and what is behind them */
-    uint64_t held_ns;            /* since when, or when the last TAKEN came */
+    uint32_t turn_requests;      /* whose memory is filled in turn */
     /* Of the port's ways round, those of pieces that failed, by bit: given back when the queue pair
      * is gone, since Soft-RoCE may still write a packet that it had in hand. */
     uint32_t rounds_kept;
+    bool awaits_round;
+    struct mkv_tcp_lane *round_next; /* that waits behind it */
+    uint32_t come_count;             /* pieces that has_come is true of */
     struct mkv_tcp_piece pieces[MKV_LANE_TRANSFERS_MAX];
     struct mkv_tcp_lane_slot slots[]; /* requests_max + 1 */
 };
@@ -101,5 +108,15 @@ struct mkv_tcp_lane {
 void mkv_tcp_lane_transfers_advance(struct mkv_tcp_lane *lane);
 /* A piece has completed; from within a poll. */
 void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok);
+
+/* ---- fabric_tcp_lane_round.c ---------------------------------------------------------------- */
+
+/* A way round, MKV_LANE_PIECE_BYTES; NULL: the connection goes on when it has its turn. */
+uint8_t *mkv_tcp_lane_round_take(struct mkv_tcp_lane *lane);
+void mkv_tcp_lane_round_give(struct mkv_tcp_lane *lane, const uint8_t *round);
+/* The device may still write there: it is given when the lane leaves. */
+void mkv_tcp_lane_round_keep(struct mkv_tcp_lane *lane, const uint8_t *round);
+/* Its queue pair is gone: it waits for none any more, and gives what it has kept. */
+void mkv_tcp_lane_rounds_leave(struct mkv_tcp_lane *lane);
 
 #endif

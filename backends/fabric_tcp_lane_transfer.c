@@ -33,6 +33,7 @@ uint32_t mkv_tcp_lane_slot_take(struct mkv_tcp_connection *connection) {
     struct mkv_tcp_lane_slot *slot = &lane->slots[index];
     slot->is_used = true;
     slot->turn_slots = items[0].remote.slots;
+    lane->turn_requests += slot->turn_slots > 0;
     slot->turn_count = 0;
     slot->turn_taken = 0;
     for (uint32_t i = 0; i < item_count; i++) {
@@ -44,8 +45,10 @@ uint32_t mkv_tcp_lane_slot_take(struct mkv_tcp_connection *connection) {
 }
 
 void mkv_tcp_lane_slot_give(struct mkv_tcp_connection *connection, uint32_t name) {
-    MKV_ASSERT(connection->lane->slots[name - 1].is_used);
-    connection->lane->slots[name - 1].is_used = false;
+    struct mkv_tcp_lane *lane = connection->lane;
+    MKV_ASSERT(lane->slots[name - 1].is_used);
+    lane->slots[name - 1].is_used = false;
+    lane->turn_requests -= lane->slots[name - 1].turn_slots > 0;
 }
 
 /* Has a transfer go to or come from where its request's slot says. */
@@ -118,27 +121,6 @@ static bool is_registered(const struct mkv_arena *arena, const uint8_t *memory, 
     return is_own && !mkv_arena_was_exchanged(arena, memory, bytes);
 }
 
-/* A way round that is free; NULL: none is. */
-static uint8_t *round_take(struct mkv_lane_port *port) {
-    for (uint32_t i = 0; i < MKV_LANE_ROUNDS; i++) {
-        if ((port->rounds_used >> i & 1u) == 0) {
-            port->rounds_used |= 1u << i;
-            return port->rounds + (size_t)i * MKV_LANE_PIECE_BYTES;
-        }
-    }
-    return NULL;
-}
-
-static uint32_t round_bit(const struct mkv_lane_port *port, const uint8_t *round) {
-    const uint32_t bit = 1u << (size_t)(round - port->rounds) / MKV_LANE_PIECE_BYTES;
-    MKV_ASSERT((port->rounds_used & bit) != 0);
-    return bit;
-}
-
-static void round_give(struct mkv_lane_port *port, const uint8_t *round) {
-    port->rounds_used &= ~round_bit(port, round);
-}
-
 /* Posts the next piece; false: there is no room. */
 static bool piece_post(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
     struct mkv_lane_port *port = lane->port;
@@ -157,12 +139,15 @@ static bool piece_post(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
     const struct mkv_verbs_region *region = port->slabs;
     uint8_t *round = NULL;
     if (!is_registered(lane->connection->fabric->options.arena, memory, bytes)) {
-        round = round_take(port);
+        if (!is_read && !mkv_tcp_share_ask(lane->connection)) {
+            return false;
+        }
+        round = mkv_tcp_lane_round_take(lane);
         if (round == NULL) {
-            mkv_tcp_connection_touch(lane->connection);
             return false;
         }
         if (!is_read) {
+            (void)mkv_tcp_share_take(lane->connection, bytes);
             memcpy(round, memory, bytes);
         }
         memory = round;
@@ -172,17 +157,26 @@ static bool piece_post(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
     if (!mkv_endpoint_transfer(lane->endpoint, is_read, op->remote.address + place, op->remote.key,
                                region, memory, bytes, (uint64_t)(piece - lane->pieces), now_ns)) {
         if (round != NULL) {
-            round_give(port, round);
+            mkv_tcp_lane_round_give(lane, round);
         }
         return false;
     }
     if (slot != NULL) {
         slot->turn_count++;
     }
-    *piece = (struct mkv_tcp_piece){op, offset, bytes, is_read, round, now_ns};
+    *piece = (struct mkv_tcp_piece){op, offset, bytes, is_read, false, round, now_ns};
     port->is_dirty = true;
     op->remote.posted_bytes += bytes;
     return true;
+}
+
+/* Its bytes are where they belong. */
+static void piece_end(struct mkv_tcp_lane *lane, struct mkv_tcp_piece *piece) {
+    piece->op->remote.done |= 1ull << (piece->offset / MKV_LANE_PIECE_BYTES);
+    if (piece->round != NULL) {
+        mkv_tcp_lane_round_give(lane, piece->round);
+    }
+    piece->op = NULL;
 }
 
 void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok) {
@@ -190,21 +184,51 @@ void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok
     struct mkv_tcp_piece *piece = &lane->pieces[tag];
     struct mkv_fabric_lane_counters *counters = &lane->connection->fabric->lanes;
     MKV_ASSERT(piece->op != NULL);
-    if (is_ok) {
-        const uint64_t now_ns = mkv_clock_monotonic_ns();
-        mkv_histogram_record_ns(piece->is_read ? &counters->read : &counters->write,
-                                now_ns - piece->posted_ns);
-        piece->op->remote.done |= 1ull << (piece->offset / MKV_LANE_PIECE_BYTES);
+    if (!is_ok) {
+        if (piece->round != NULL) {
+            mkv_tcp_lane_round_keep(lane, piece->round);
+        }
+        piece->op = NULL;
+        return;
     }
-    if (is_ok && piece->is_read && piece->round != NULL) {
+    mkv_histogram_record_ns(piece->is_read ? &counters->read : &counters->write,
+                            mkv_clock_monotonic_ns() - piece->posted_ns);
+    if (piece->is_read && piece->round != NULL) {
+        piece->has_come = true; /* it is copied in the connection's turn */
+        lane->come_count++;
+        return;
+    }
+    piece_end(lane, piece);
+}
+
+/* Copies what has come by ways round, as much as may be copied in this round. */
+static void pieces_copy(struct mkv_tcp_lane *lane) {
+    for (uint32_t i = 0; i < MKV_LANE_TRANSFERS_MAX && lane->come_count > 0; i++) {
+        struct mkv_tcp_piece *piece = &lane->pieces[i];
+        if (!piece->has_come) {
+            continue;
+        }
+        if (!mkv_tcp_share_ask(lane->connection)) {
+            return;
+        }
+        (void)mkv_tcp_share_take(lane->connection, piece->bytes);
         memcpy(memory_of(lane, piece->op, piece->offset), piece->round, piece->bytes);
+        piece->has_come = false;
+        lane->come_count--;
+        piece_end(lane, piece);
     }
-    if (piece->round != NULL && is_ok) {
-        round_give(lane->port, piece->round);
-    } else if (piece->round != NULL) {
-        lane->rounds_kept |= round_bit(lane->port, piece->round);
+}
+
+/* The connection ends before they were copied. */
+static void pieces_drop(struct mkv_tcp_lane *lane) {
+    for (uint32_t i = 0; i < MKV_LANE_TRANSFERS_MAX && lane->come_count > 0; i++) {
+        struct mkv_tcp_piece *piece = &lane->pieces[i];
+        if (piece->has_come) {
+            mkv_tcp_lane_round_give(lane, piece->round);
+            *piece = (struct mkv_tcp_piece){.op = NULL};
+            lane->come_count--;
+        }
     }
-    piece->op = NULL;
 }
 
 /* ---- PULL ------------------------------------------------------------------------------------ */
@@ -251,7 +275,6 @@ static void reads_post(struct mkv_tcp_lane *lane) {
 
 /* Hashes what has come of the first PULL; true when all of it is. */
 static bool first_hash(struct mkv_tcp_lane *lane, uint32_t *own_bytes) {
-    struct mkv_fabric_tcp *fabric = lane->connection->fabric;
     const struct mkv_tcp_op *op = lane->reads.head;
     const uint32_t chunk_bytes = mkv_chunk_bytes(op->transfer.bytes);
     const uint32_t done = bytes_done(op);
@@ -266,11 +289,10 @@ static bool first_hash(struct mkv_tcp_lane *lane, uint32_t *own_bytes) {
             return false;
         }
         const uint32_t bytes = (uint32_t)(end - begin);
-        if (fabric->copy_bytes_left < bytes && *own_bytes < bytes) {
-            mkv_tcp_connection_touch(lane->connection);
+        if (*own_bytes < bytes && !mkv_tcp_share_ask(lane->connection)) {
             return false;
         }
-        fabric->copy_bytes_left -= (uint32_t)mkv_min_u64(fabric->copy_bytes_left, bytes);
+        (void)mkv_tcp_share_take(lane->connection, bytes);
         *own_bytes -= (uint32_t)mkv_min_u64(*own_bytes, bytes);
         lane->sums[lane->sum_count] = mkv_hash_64(payload + begin, bytes);
         lane->sum_count++;
@@ -370,26 +392,33 @@ static uint64_t request_of(const struct mkv_tcp_op *op) {
     return op->kind == MKV_TCP_OP_ANSWER ? op->answer.request_id : op->transfer.request_id;
 }
 
-/* Whether an op waits for TAKEN, or is behind one of its request that does. */
-static bool is_to_wait(const struct mkv_tcp_lane *lane, const struct mkv_tcp_op *op) {
-    if (op->kind != MKV_TCP_OP_PUSH && op->kind != MKV_TCP_OP_ANSWER) {
-        return false;
-    }
+/* Whether something of the op's request is held. */
+static bool is_behind(const struct mkv_tcp_lane *lane, const struct mkv_tcp_op *op) {
     for (const struct mkv_tcp_op *held = lane->held.head; held != NULL; held = held->next) {
         if (request_of(held) == request_of(op)) {
             return true;
         }
     }
-    return op->kind == MKV_TCP_OP_PUSH && op->remote.slot_name != 0 && !has_turn(lane, op);
+    return false;
+}
+
+/* Whether an op waits for TAKEN, or is behind one of its request that does. */
+static bool is_to_wait(const struct mkv_tcp_lane *lane, const struct mkv_tcp_op *op) {
+    if (op->kind != MKV_TCP_OP_PUSH && op->kind != MKV_TCP_OP_ANSWER) {
+        return false;
+    }
+    const bool is_in_turn = op->kind == MKV_TCP_OP_PUSH && op->remote.slot_name != 0;
+    return is_behind(lane, op) || (is_in_turn && !has_turn(lane, op));
 }
 
 void mkv_tcp_lane_hold(struct mkv_tcp_connection *connection) {
     struct mkv_tcp_lane *lane = connection->lane;
     while (connection->queue.head != NULL && is_to_wait(lane, connection->queue.head)) {
-        if (lane->held.head == NULL) {
-            lane->held_ns = connection->fabric->now_ns;
+        struct mkv_tcp_op *op = mkv_tcp_list_pop(&connection->queue);
+        if (!is_behind(lane, op)) { /* it is the first of its request, which has no turn */
+            lane->slots[op->remote.slot_name - 1].held_ns = connection->fabric->now_ns;
         }
-        mkv_tcp_list_append(&lane->held, mkv_tcp_list_pop(&connection->queue));
+        mkv_tcp_list_append(&lane->held, op);
     }
 }
 
@@ -418,8 +447,7 @@ static void held_resume(struct mkv_tcp_connection *connection, uint64_t request_
     while ((op = mkv_tcp_list_pop(&resumed)) != NULL) {
         mkv_tcp_list_append(&connection->queue, op);
     }
-    lane->held_ns = connection->fabric->now_ns;
-    mkv_tcp_connection_touch(connection);
+    mkv_tcp_connection_touch(connection); /* what is held again is so from now on */
 }
 
 bool mkv_tcp_lane_taken(struct mkv_tcp_connection *connection,
@@ -433,6 +461,20 @@ bool mkv_tcp_lane_taken(struct mkv_tcp_connection *connection,
         held_resume(connection, request->request_id);
     }
     return true;
+}
+
+bool mkv_tcp_lane_is_stalled(const struct mkv_tcp_connection *connection) {
+    const struct mkv_tcp_lane *lane = connection->lane;
+    const struct mkv_fabric_tcp *fabric = connection->fabric;
+    const struct mkv_tcp_op *op = lane == NULL ? NULL : lane->held.head;
+    for (; op != NULL; op = op->next) {
+        if (op->kind == MKV_TCP_OP_PUSH && op->remote.slot_name != 0 &&
+            fabric->now_ns >=
+                lane->slots[op->remote.slot_name - 1].held_ns + fabric->options.stall_ns) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool mkv_tcp_lane_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
@@ -466,6 +508,7 @@ static void writes_finish(struct mkv_tcp_lane *lane) {
 
 void mkv_tcp_lane_transfers_advance(struct mkv_tcp_lane *lane) {
     if (is_served(lane)) {
+        pieces_copy(lane);
         reads_post(lane);
         reads_finish(lane);
     }
@@ -484,6 +527,7 @@ void mkv_tcp_lane_ops_fail(struct mkv_tcp_connection *connection) {
         return;
     }
     MKV_ASSERT(lane->is_drained); /* I2 */
+    pieces_drop(lane);
     for (uint32_t i = 0; i < MKV_LANE_TRANSFERS_MAX; i++) {
         MKV_ASSERT(lane->pieces[i].op == NULL);
     }

@@ -129,7 +129,6 @@ static enum progress window_continue(struct mkv_tcp_connection *connection) {
     while (connection->filled < transfer->bytes) {
         if (!mkv_tcp_window_pull(connection, transfer)) {
             connection->paused = true;
-            mkv_tcp_connection_touch(connection);
             return PROGRESS_STOP;
         }
         payload_sum(connection);
@@ -340,6 +339,60 @@ void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection) {
         post_direct(connection);
     }
 }
+
+/* ---- what overtakes -------------------------------------------------------------------------- */
+
+/* Where the frame behind the one that is paused begins, in the control buffer or beyond it. */
+static uint64_t behind_paused(const struct mkv_tcp_connection *connection) {
+    const uint64_t own_bytes = connection->body != NULL
+                                   ? connection->frame_control_bytes
+                                   : MKV_NATIVE_HEADER_BYTES + connection->header.body_bytes;
+    return connection->control_start + own_bytes + connection->header.payload_bytes;
+}
+
+/* Whether bytes up to `end` of the control buffer have come, or come now. */
+static bool has_come(struct mkv_tcp_connection *connection, uint64_t end) {
+    if (connection->control_end < end && end <= MKV_TCP_CONTROL_BYTES) {
+        const uint32_t count =
+            mkv_tcp_lane_receive(connection, connection->control + connection->control_end,
+                                 MKV_TCP_CONTROL_BYTES - connection->control_end);
+        connection->control_end += count;
+    }
+    return connection->control_end >= end;
+}
+
+static void control_remove(struct mkv_tcp_connection *connection, uint64_t begin, uint64_t end) {
+    memmove(connection->control + begin, connection->control + end, connection->control_end - end);
+    connection->control_end -= (uint32_t)(end - begin);
+}
+
+void mkv_tcp_receive_overtake(struct mkv_tcp_connection *connection) {
+    MKV_ASSERT(connection->paused);
+    MKV_ASSERT(connection->header_known);
+    (void)control_compact(connection);
+    uint64_t begin = behind_paused(connection);
+    while (has_come(connection, begin + MKV_NATIVE_HEADER_BYTES)) {
+        struct mkv_native_header header;
+        if (mkv_native_header_decode(connection->control + begin, &header) != MKV_NATIVE_OK) {
+            return; /* it is refused in its turn, as are other faults */
+        }
+        const uint64_t body = begin + MKV_NATIVE_HEADER_BYTES;
+        const uint64_t end = body + header.body_bytes + header.payload_bytes;
+        if (header.op != MKV_NATIVE_TAKEN) {
+            begin = end;
+            continue;
+        }
+        if (!has_come(connection, end) ||
+            mkv_tcp_frame_taken(connection, header.request_id, connection->control + body) !=
+                MKV_NATIVE_OK) {
+            return;
+        }
+        connection->fabric->counters.received_frames_total++;
+        control_remove(connection, begin, end);
+    }
+}
+
+/* ---- the end of what comes ------------------------------------------------------------------- */
 
 void mkv_tcp_receive_drop(struct mkv_tcp_connection *connection) {
     if (!connection->receive_in_flight) {

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "backends/fabric_tcp_internal.h"
+#include "backends/fabric_tcp_lane.h"
 #include "core/hash.h"
 
 /* A send being gathered. */
@@ -70,16 +70,21 @@ static void gather_ready(struct gathering *gathering, const struct mkv_transfer_
     mkv_native_ready_encode(&ready, target + MKV_NATIVE_HEADER_BYTES);
 }
 
-/* What DATA of these bytes has as its root: with the feature that of a part's own bytes, as they
- * leave. */
-static struct mkv_root root_of(const struct mkv_tcp_connection *connection,
+/* Whether DATA of these bytes has the root of a part's own bytes, as they leave. */
+static bool is_hashed(const struct mkv_tcp_connection *connection,
+                      const struct mkv_transfer_effect *transfer, uint32_t bytes) {
+    const bool is_whole = transfer->offset == 0 && bytes == transfer->length;
+    return !is_whole && (connection->features & MKV_NATIVE_FEATURE_ROOTS) != 0;
+}
+
+static struct mkv_root root_of(struct mkv_tcp_connection *connection,
                                const struct mkv_transfer_effect *transfer, const uint8_t *payload,
                                uint32_t bytes) {
     uint64_t sums[MKV_CHUNKS_MAX];
-    const bool is_whole = transfer->offset == 0 && bytes == transfer->length;
-    if (is_whole || (connection->features & MKV_NATIVE_FEATURE_ROOTS) == 0) {
+    if (!is_hashed(connection, transfer, bytes)) {
         return transfer->root;
     }
+    (void)mkv_tcp_share_take(connection, bytes);
     mkv_chunk_sums(payload, bytes, sums);
     return mkv_root_of_sums(bytes, sums);
 }
@@ -264,23 +269,31 @@ static void gather_descriptor(struct mkv_tcp_connection *connection, int descrip
     connection->message.msg_controllen = sizeof connection->work->control;
 }
 
-/* Whether the first of the queue can go: a PUSH into the window when all of it is there, one by
- * RDMA when all of it, or of its part, is on its way before the frame; an answer when nothing of
- * the client's memory is read for it any more. */
+/* Whether a part of the PUSH is hashed when it leaves. */
+static bool is_hashed_in_part(const struct mkv_tcp_connection *connection,
+                              const struct mkv_tcp_op *op) {
+    const bool is_in_turn = op->remote.is_used && op->remote.slot_name != 0;
+    const uint32_t bytes = is_in_turn ? MKV_LANE_PIECE_BYTES : op->transfer.bytes;
+    return is_hashed(connection, &op->transfer, (uint32_t)mkv_min_u64(op->transfer.bytes, bytes));
+}
+
+/* Whether the first of the queue can go: a PUSH when there is time to hash it, into the window once
+ * all of it is there, by RDMA once all of it, or of its part, is on its way before the frame; an
+ * answer when nothing of the client's memory is read for it any more. */
 static bool is_due(struct mkv_tcp_connection *connection) {
     struct mkv_tcp_op *op = connection->queue.head;
     if (op->kind == MKV_TCP_OP_ANSWER && connection->lane != NULL &&
         connection->state == MKV_TCP_OPEN) {
         return mkv_tcp_lane_has_read(connection, op->answer.request_id);
     }
+    if (op->kind == MKV_TCP_OP_PUSH && is_hashed_in_part(connection, op) &&
+        !mkv_tcp_share_ask(connection)) {
+        return false;
+    }
     if (op->kind == MKV_TCP_OP_PUSH && op->remote.is_used) {
         return mkv_tcp_lane_push(connection, op); /* what has completed makes room */
     }
-    if (op->kind == MKV_TCP_OP_PUSH && op->in_window && !mkv_tcp_window_push(connection, op)) {
-        mkv_tcp_connection_touch(connection);
-        return false;
-    }
-    return true;
+    return op->kind != MKV_TCP_OP_PUSH || !op->in_window || mkv_tcp_window_push(connection, op);
 }
 
 /* Whether there is one in the queue that does not wait for the client's TAKEN. */

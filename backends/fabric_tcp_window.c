@@ -178,32 +178,28 @@ static uint8_t *payload_of_slab(const struct mkv_tcp_connection *connection,
     return mkv_arena_slab(connection->fabric->options.arena, transfer->slab) + MKV_UNIT_BYTES;
 }
 
-/* So many of the bytes may be copied in this round. */
-static uint32_t take_share(struct mkv_fabric_tcp *fabric, uint32_t left_bytes) {
-    const uint32_t bytes = (uint32_t)mkv_min_u64(left_bytes, fabric->copy_bytes_left);
-    fabric->copy_bytes_left -= bytes;
-    return bytes;
-}
-
 bool mkv_tcp_window_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
     const struct mkv_transfer_effect *transfer = &op->transfer;
-    const uint32_t bytes = take_share(connection->fabric, transfer->bytes - op->copied_bytes);
+    const uint32_t bytes = mkv_tcp_share_take(connection, transfer->bytes - op->copied_bytes);
     MKV_ASSERT(mkv_shm_window_holds(&connection->window, op->window_offset, transfer->bytes));
     memcpy(connection->window.memory + op->window_offset + op->copied_bytes,
            payload_of_slab(connection, transfer) + transfer->slab_offset + op->copied_bytes, bytes);
     op->copied_bytes += bytes;
-    return op->copied_bytes == transfer->bytes;
+    if (op->copied_bytes < transfer->bytes) {
+        return mkv_tcp_share_ask(connection); /* nothing is left of it */
+    }
+    return true;
 }
 
 bool mkv_tcp_window_pull(struct mkv_tcp_connection *connection,
                          const struct mkv_transfer_effect *transfer) {
     const uint32_t left_bytes = transfer->bytes - connection->filled;
     const uint32_t bytes =
-        take_share(connection->fabric, (uint32_t)mkv_min_u64(left_bytes, COPY_BYTES));
+        mkv_tcp_share_take(connection, (uint32_t)mkv_min_u64(left_bytes, COPY_BYTES));
     MKV_ASSERT(
         mkv_shm_window_holds(&connection->window, connection->window_source, transfer->bytes));
     memcpy(payload_of_slab(connection, transfer) + connection->filled,
            connection->window.memory + connection->window_source + connection->filled, bytes);
     connection->filled += bytes;
-    return bytes > 0;
+    return bytes > 0 || mkv_tcp_share_ask(connection); /* nothing is left of it */
 }

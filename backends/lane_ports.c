@@ -40,6 +40,12 @@ enum look_stage {
     LOOK_LEFT,        /* nobody waits for it any more: its thread tidies up */
 };
 
+/* A port whose driver hangs at the end of all: it belongs to the threads that are in there. */
+struct mkv_lane_remains {
+    pthread_mutex_t mutex;
+    struct mkv_lane_port port;
+};
+
 /* What a look has opened, or why it has not. */
 struct look {
     pthread_t thread;
@@ -84,6 +90,7 @@ static void note(struct look *look, const char *format, ...) {
 
 static void port_close(struct mkv_lane_port *port) {
     MKV_ASSERT(port->lane_count == 0);
+    MKV_ASSERT(port->left == NULL);
     if (port->slabs != NULL) {
         mkv_verbs_unregister(port->slabs);
     }
@@ -94,7 +101,9 @@ static void port_close(struct mkv_lane_port *port) {
         munmap(port->rounds, ROUNDS_BYTES);
     }
     mkv_verbs_close(port->verbs);
+    struct mkv_lane_remains *remains = port->remains;
     *port = (struct mkv_lane_port){.state = MKV_LANE_PORT_EMPTY};
+    free(remains); /* the port may be in there */
 }
 
 static bool is_left(struct look *look) {
@@ -182,6 +191,12 @@ static void open_one(const struct mkv_lane_ports_options *options, struct look *
     if (look->slabs != NULL && !register_memory(look, &port, problem)) {
         note(look, "RDMA device %s cannot be used: the memory for blocks cannot be registered: %s",
              device, problem);
+        port_close(&port);
+        return;
+    }
+    port.remains = calloc(1, sizeof *port.remains);
+    if (port.remains == NULL) {
+        note(look, "RDMA device %s cannot be used: no memory; free memory on this machine", device);
         port_close(&port);
         return;
     }
@@ -381,11 +396,17 @@ static void port_end(struct mkv_lane_port *port) {
     }
 }
 
+/* Whether a lane could be made over it. */
+static bool is_usable(const struct mkv_lane_port *port) {
+    return port->state == MKV_LANE_PORT_OPEN && port->left_count == 0 &&
+           mkv_verbs_state(port->verbs) == MKV_VERBS_ACTIVE;
+}
+
 /* Tells of a port that went or came, and leaves one that is gone. */
 static void port_look(struct mkv_lane_port *port) {
     const struct mkv_verbs_facts *facts = mkv_verbs_facts(port->verbs);
     const enum mkv_verbs_state state = mkv_verbs_state(port->verbs);
-    const bool is_up = state == MKV_VERBS_ACTIVE;
+    const bool is_up = is_usable(port);
     if (state == MKV_VERBS_GONE) {
         tell(port->ports, MKV_LANE_PORT_GONE, facts,
              "the RDMA device failed or was removed: clients go on over TCP until it is back; see "
@@ -395,10 +416,33 @@ static void port_look(struct mkv_lane_port *port) {
         tell_up(port);
     } else if (!is_up && port->was_up) {
         tell(port->ports, MKV_LANE_PORT_DOWN, facts,
-             "the RDMA port has no link or no address any more: clients go on over TCP until it is "
-             "back; look at the cable, the switch, ip link and ip address");
+             state == MKV_VERBS_ACTIVE
+                 ? "the driver of the RDMA device does not answer: a connection was not made in "
+                   "time, and no other is tried until the driver is back from it; clients go on "
+                   "over TCP; see dmesg"
+                 : "the RDMA port has no link or no address any more: clients go on over TCP until "
+                   "it is back; look at the cable, the switch, ip link and ip address");
     }
     port->was_up = is_up;
+}
+
+/* Takes back endpoints that were left to the driver and are its no more. */
+static void port_collect(struct mkv_lane_port *port) {
+    struct mkv_lane_reach **link = &port->left;
+    while (*link != NULL) {
+        struct mkv_lane_reach *reach = *link;
+        if (!mkv_lane_reach_is_done(reach)) {
+            link = &reach->next;
+            continue;
+        }
+        *link = reach->next;
+        struct mkv_endpoint *endpoint = reach->endpoint;
+        (void)mkv_lane_reach_end(reach);
+        mkv_endpoint_destroy(endpoint);
+        port->left_count--;
+        port->lane_count--;
+        port->is_dirty = true; /* looked at in this round */
+    }
 }
 
 /* Hands out what there is. */
@@ -445,8 +489,10 @@ void mkv_lane_ports_poll(struct mkv_lane_ports *ports, uint64_t now_ns) {
         if (port->state == MKV_LANE_PORT_EMPTY) {
             continue;
         }
+        port_collect(port);
         port_poll(port, now_ns);
-        if (ports->is_stopping && port->state == MKV_LANE_PORT_OPEN && port->lane_count == 0) {
+        if (ports->is_stopping && port->state == MKV_LANE_PORT_OPEN &&
+            port->lane_count == port->left_count) {
             port_end(port);
         }
         if (port->state == MKV_LANE_PORT_ENDING && port->lane_count == 0 && !port->is_watched) {
@@ -486,10 +532,6 @@ bool mkv_lane_ports_has_work(const struct mkv_lane_ports *ports) {
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
-
-static bool is_usable(const struct mkv_lane_port *port) {
-    return port->state == MKV_LANE_PORT_OPEN && mkv_verbs_state(port->verbs) == MKV_VERBS_ACTIVE;
-}
 
 bool mkv_lane_ports_is_up(const struct mkv_lane_ports *ports) {
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
@@ -547,6 +589,70 @@ struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd
     return chosen;
 }
 
+const char *mkv_lane_ports_reason(const struct mkv_lane_ports *ports) {
+    for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
+        if (ports->all[i].left_count > 0) {
+            return MKV_LANE_STUCK_TEXT;
+        }
+    }
+    return "the server has no RDMA port that is up with the address that this connection came to; "
+           "its rdma.device names one for all addresses";
+}
+
+/* ---- connects -------------------------------------------------------------------------------- */
+
+struct mkv_lane_reach *mkv_lane_ports_reach(const struct mkv_lane_port *port,
+                                            struct mkv_endpoint *endpoint, uint64_t now_ns) {
+    const struct mkv_lane_ports_options *options = &port->ports->options;
+    return mkv_lane_reach_begin(endpoint, options->ring, now_ns + options->reach_ns);
+}
+
+void mkv_lane_ports_leave(struct mkv_lane_port *port, struct mkv_lane_reach *reach) {
+    MKV_ASSERT(port->left_count < port->lane_count);
+    reach->next = port->left;
+    port->left = reach;
+    port->left_count++;
+    port->is_dirty = true; /* looked at in this round: it is not up any more */
+}
+
+/* One of those that hung is back, and its endpoint goes; with the last one the port. */
+static void remains_end(void *context, struct mkv_endpoint *endpoint) {
+    struct mkv_lane_remains *remains = context;
+    pthread_mutex_lock(&remains->mutex);
+    mkv_endpoint_destroy(endpoint);
+    remains->port.lane_count--;
+    const bool is_last = remains->port.lane_count == 0;
+    pthread_mutex_unlock(&remains->mutex);
+    if (is_last) {
+        pthread_mutex_destroy(&remains->mutex);
+        port_close(&remains->port); /* and what the port becomes with it */
+    }
+}
+
+/* Closes the port, or leaves it to the threads that hang in its driver. */
+static void port_forsake(struct mkv_lane_port *port) {
+    struct mkv_lane_reach *reach = port->left;
+    struct mkv_lane_remains *remains = port->remains;
+    if (reach == NULL) {
+        port_close(port);
+        return;
+    }
+    MKV_ASSERT(port->lane_count == port->left_count);
+    pthread_mutex_init(&remains->mutex, NULL);
+    remains->port = *port;
+    remains->port.left = NULL;
+    *port = (struct mkv_lane_port){.state = MKV_LANE_PORT_EMPTY};
+    while (reach != NULL) {
+        struct mkv_lane_reach *next = reach->next;
+        struct mkv_endpoint *endpoint = reach->endpoint;
+        if (!mkv_lane_reach_forsake(reach, remains_end, remains)) {
+            (void)mkv_lane_reach_end(reach);
+            remains_end(remains, endpoint);
+        }
+        reach = next;
+    }
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 void mkv_lane_ports_stop(struct mkv_lane_ports *ports) {
@@ -555,7 +661,10 @@ void mkv_lane_ports_stop(struct mkv_lane_ports *ports) {
 
 bool mkv_lane_ports_is_idle(const struct mkv_lane_ports *ports) {
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
-        if (ports->all[i].state != MKV_LANE_PORT_EMPTY) {
+        const struct mkv_lane_port *port = &ports->all[i];
+        const bool is_left = port->state == MKV_LANE_PORT_ENDING && !port->is_watched &&
+                             port->lane_count > 0 && port->lane_count == port->left_count;
+        if (port->state != MKV_LANE_PORT_EMPTY && !is_left) {
             return false;
         }
     }
@@ -585,7 +694,7 @@ void mkv_lane_ports_destroy(struct mkv_lane_ports *ports) {
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
         if (ports->all[i].state != MKV_LANE_PORT_EMPTY) {
             MKV_ASSERT(!ports->all[i].is_watched);
-            port_close(&ports->all[i]);
+            port_forsake(&ports->all[i]);
         }
     }
     if (!ports->look.is_under_way || look_leave(&ports->look)) {
@@ -636,6 +745,9 @@ bool mkv_lane_ports_create(const struct mkv_lane_ports_options *options,
     ports->options = *options;
     if (ports->options.retry_ns == 0) {
         ports->options.retry_ns = MKV_LANE_PORT_RETRY_NS_MIN;
+    }
+    if (ports->options.reach_ns == 0) {
+        ports->options.reach_ns = MKV_LANE_REACH_NS;
     }
     ports->retry_ns = ports->options.retry_ns;
     keep_texts(ports);

@@ -123,6 +123,30 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
     }
 }
 
+/* Whether all that is left on a connection is of calls that are over, and the server waits, for one
+ * of them, until slots are taken: between calls nobody would say so. */
+static bool is_deserted(const struct mkv_connection *connection) {
+    const struct mkv_request *request;
+    if (connection->lane == NULL || connection->requests_live > 0) {
+        return false;
+    }
+    TAILQ_FOREACH(request, &connection->requests, link) {
+        if (mkv_request_has_slots(request) && !request->is_answered) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void close_deserted(struct mkv_connection *connection) {
+    if (is_deserted(connection)) {
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                            "the connection to server %s was closed: what it still sends is of "
+                            "calls that are over",
+                            connection->remote->address.text);
+    }
+}
+
 void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, const char *text) {
     struct mkv_connection *connection = request->connection;
     struct mkv_share *share = request->share;
@@ -152,6 +176,7 @@ void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, 
         connection->requests_used--;
         mkv_request_conceal(request, false);
         mkv_request_free(request);
+        close_deserted(connection);
         return;
     }
     /* Payload that was promised can't come any more; what the server copies by itself, or reaches
@@ -159,7 +184,8 @@ void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, 
      * whoever leaves all requests of a connection unanswered is not likely to answer the next one.
      */
     const bool is_silent = status == MEMKV_DEADLINE && connection->requests_live == 0;
-    if (request->ready_count > 0 || request->uses_window || request->uses_remote || is_silent) {
+    if (request->ready_count > 0 || request->uses_window || request->uses_remote || is_silent ||
+        is_deserted(connection)) {
         struct mkv_remote *remote = connection->remote;
         mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
                             "the connection to server %s was closed when another call was over "
@@ -443,6 +469,8 @@ enum mkv_progress mkv_connection_step(struct mkv_connection *connection, uint64_
     }
     if (progress == MKV_PROGRESS_BLOCKED) {
         check_deadline(connection, now_ns);
+    } else {
+        close_deserted(connection);
     }
     return progress;
 }

@@ -247,10 +247,6 @@ static void drop_data(struct mkv_receive *receive) {
         receive->header.payload_bytes > 0 ? MKV_RECEIVING_PAYLOAD : MKV_RECEIVING_HEADER;
 }
 
-static bool has_slots(const struct mkv_request *request) {
-    return request->place_count == 1 && request->places[0].remote.slots > 0;
-}
-
 /* Where the next DATA of a GET into slots is. */
 static uint8_t *slot_of(const struct mkv_request *request) {
     const struct mkv_rdma_place *place = &request->places[0];
@@ -286,7 +282,7 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
     const bool is_remote = (receive->header.flags & MKV_NATIVE_FLAG_REMOTE) != 0;
     if (request->share == NULL) {
         drop_data(receive);
-        if (is_remote && data->bytes > 0 && has_slots(request)) {
+        if (is_remote && data->bytes > 0 && mkv_request_has_slots(request)) {
             slot_done(connection, request, false);
         }
         return;
@@ -308,7 +304,7 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
         return;
     }
     /* All of a value comes by way of the slots, or nothing does. */
-    const bool is_in_slot = is_remote && has_slots(request);
+    const bool is_in_slot = is_remote && mkv_request_has_slots(request);
     if ((is_in_slot && data->bytes > MKV_NATIVE_SLOT_BYTES) ||
         (part->received_bytes > 0 && is_in_slot != (request->slot_count > 0))) {
         fail_protocol(connection, "DATA by RDMA elsewhere than in the slots that a GET names");
@@ -321,6 +317,9 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
     receive->is_in_slot = is_in_slot;
     if (is_in_slot) {
         receive->target = slot_of(request);
+        if (call->target != NULL) {
+            mkv_rdma_slots_learn(request->port, data->length);
+        }
     } else if (call->target != NULL) {
         if (!mkv_call_stage_reserve(call, (size_t)data->bytes)) {
             mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a block of %llu bytes",

@@ -20,8 +20,10 @@
 #define WAIT_MS_MAX 60000u
 /* Rounds of one memkv_poll: what is left then is done by the next. */
 #define POLL_ROUNDS_MAX 16u
-/* While bytes move over lanes, which are polled, other descriptors are looked at this often. */
+/* While bytes move over lanes, which are polled, other descriptors are looked at this often ... */
 #define LOOK_NS 1000000u
+/* ... and while lanes are polled for what does not come yet, this often. */
+#define LOOK_SPIN_NS 20000u
 
 uint64_t mkv_client_now_ns(void) {
     struct timespec now;
@@ -117,29 +119,69 @@ static void take_event(struct memkv_client *client, const struct epoll_event *ev
     }
 }
 
-/* Whether descriptors were looked at a moment ago, in a client that polls its lanes anyway; else
- * they are now. */
-static bool has_looked(struct memkv_client *client, uint64_t now_ns) {
+/* Takes the events that come within so many milliseconds. False: none did. */
+static bool take_events(struct memkv_client *client, uint64_t wait_ms) {
+    struct epoll_event events[EVENTS_MAX];
+    const int count = epoll_wait(client->epoll, events, EVENTS_MAX, (int)wait_ms);
+    for (int index = 0; index < count; index++) {
+        take_event(client, &events[index]);
+    }
+    return count > 0;
+}
+
+/* Whether descriptors were looked at within the last `period_ns`, in a client that polls its lanes
+ * anyway; else they are now. */
+static bool has_looked(struct memkv_client *client, uint64_t now_ns, uint64_t period_ns) {
     if (client->rdma == NULL || client->rdma->port_count == 0) {
         return false;
     }
-    if (now_ns - mkv_min_u64(client->look_ns, now_ns) < LOOK_NS) {
+    if (now_ns - mkv_min_u64(client->look_ns, now_ns) < period_ns) {
         return true;
     }
     client->look_ns = now_ns;
     return false;
 }
 
+/* Polls lanes for as long as what is waited for is likely to come any moment, until `due_ns` at
+ * most, and looks at other descriptors as well. True: something has come. */
+static bool spin(struct memkv_client *client, uint64_t due_ns) {
+    uint64_t now_ns = mkv_client_now_ns();
+    const uint64_t end_ns = mkv_min_u64(mkv_spin_end_ns(&client->rdma->spin, now_ns), due_ns);
+    while (now_ns < end_ns) {
+        if (mkv_rdma_poll(client->rdma, now_ns) > 0 ||
+            (!has_looked(client, now_ns, LOOK_SPIN_NS) && take_events(client, 0))) {
+            return true;
+        }
+        now_ns = mkv_client_now_ns();
+    }
+    return false;
+}
+
+/* Before a client with lanes waits: polls them a little longer where answers are due; has their
+ * descriptors tell, and *due_ns become what they need. True: something has come. */
+static bool rest(struct memkv_client *client, uint64_t *due_ns) {
+    if (client->rdma == NULL || client->rdma->port_count == 0) {
+        return false;
+    }
+    if (TAILQ_EMPTY(&client->running)) {
+        mkv_spin_restart(&client->rdma->spin);
+    } else if (spin(client, *due_ns)) {
+        return true;
+    }
+    return mkv_rdma_arm(client->rdma, due_ns);
+}
+
 /* Waits for events until `due_ns`, and for none of them if that is over. */
 static void wait_events(struct memkv_client *client, uint64_t due_ns, uint64_t now_ns) {
-    struct epoll_event events[EVENTS_MAX];
     uint64_t wait_ms = 0;
-    if (client->rdma != NULL && due_ns > now_ns &&
-        mkv_rdma_rest(client->rdma, !TAILQ_EMPTY(&client->running), &due_ns)) {
-        if (has_looked(client, now_ns)) {
-            return;
+    if (due_ns > now_ns) {
+        if (rest(client, &due_ns)) {
+            if (has_looked(client, now_ns, LOOK_NS)) {
+                return;
+            }
+            due_ns = 0;
         }
-        due_ns = 0; /* something has come meanwhile */
+        now_ns = mkv_client_now_ns(); /* the rest of the time, which polling has taken some of */
     }
     if (due_ns > now_ns) {
         /* Rounded up, so that the last round does not spin. */
@@ -147,15 +189,12 @@ static void wait_events(struct memkv_client *client, uint64_t due_ns, uint64_t n
                       ? (due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS
                       : WAIT_MS_MAX;
     }
-    const int count = epoll_wait(client->epoll, events, EVENTS_MAX, (int)wait_ms);
-    for (int index = 0; index < count; index++) {
-        take_event(client, &events[index]);
-    }
+    (void)take_events(client, wait_ms);
 }
 
 static void look_at_events(struct memkv_client *client, uint64_t now_ns) {
-    if (!has_looked(client, now_ns)) {
-        wait_events(client, 0, now_ns);
+    if (!has_looked(client, now_ns, LOOK_NS)) {
+        (void)take_events(client, 0);
     }
 }
 
@@ -257,11 +296,16 @@ static enum mkv_progress work(struct memkv_client *client, uint64_t now_ns) {
     return progress;
 }
 
-static void expire(struct memkv_client *client, uint64_t now_ns) {
+/* True: there was such a call. What it leaves, its place on a connection or memory, say, may be
+ * what others wait for, and no event tells of it. */
+static bool expire(struct memkv_client *client, uint64_t now_ns) {
+    bool is_any = false;
     struct mkv_call *call;
     while ((call = TAILQ_FIRST(&client->running)) != NULL && call->deadline_ns <= now_ns) {
         mkv_call_cut(call, MEMKV_DEADLINE);
+        is_any = true;
     }
+    return is_any;
 }
 
 static uint64_t due_ns_of(const struct memkv_client *client) {
@@ -278,6 +322,10 @@ void mkv_engine_begin(struct mkv_call *call) {
     const uint64_t now_ns = mkv_client_now_ns();
     if (TAILQ_EMPTY(&client->running)) {
         look_at_idle(client, now_ns);
+        if (client->rdma != NULL) {
+            /* What was waited for before was cut off, or came another way. */
+            mkv_spin_restart(&client->rdma->spin);
+        }
     }
     call->begin_ns = now_ns;
     call->deadline_ns = now_ns + (uint64_t)call->timeout_ms * NS_PER_MS;
@@ -319,19 +367,16 @@ void mkv_engine_run(struct memkv_client *client, const struct mkv_call *call,
                     uint64_t deadline_ns) {
     while (!is_reached(client, call)) {
         const uint64_t now_ns = mkv_client_now_ns();
-        client->has_more = work(client, now_ns) == MKV_PROGRESS_MOVED;
-        if (client->has_more) {
-            expire(client, now_ns);
-            if (!is_reached(client, call)) {
-                look_at_events(client, now_ns);
-            }
-            continue;
-        }
-        expire(client, now_ns);
+        const bool is_moved = work(client, now_ns) == MKV_PROGRESS_MOVED;
+        client->has_more = expire(client, now_ns) || is_moved;
         if (is_reached(client, call) || now_ns >= deadline_ns) {
             break;
         }
-        wait_events(client, mkv_min_u64(deadline_ns, due_ns_of(client)), now_ns);
+        if (client->has_more) {
+            look_at_events(client, now_ns);
+        } else {
+            wait_events(client, mkv_min_u64(deadline_ns, due_ns_of(client)), now_ns);
+        }
     }
     if (call != NULL) {
         linger(client, call);
@@ -348,7 +393,7 @@ void mkv_engine_poll(struct memkv_client *client) {
         }
     }
     now_ns = mkv_client_now_ns();
-    expire(client, now_ns);
+    client->has_more = expire(client, now_ns) || client->has_more;
 }
 
 bool mkv_engine_fd_open(struct memkv_client *client) {

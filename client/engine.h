@@ -534,6 +534,10 @@ struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct m
 /* Has the connection's server told the client's list of servers anew, by a PING of no call. False:
  * there is no memory now. */
 bool mkv_request_tell_ring(struct mkv_connection *connection);
+/* It is a GET whose bytes the server puts into slots, in turn. */
+static inline bool mkv_request_has_slots(const struct mkv_request *request) {
+    return request->place_count == 1 && request->places[0].remote.slots > 0;
+}
 /* Frees the request once it was sent and answered, and its call is told. */
 void mkv_request_release(struct mkv_request *request);
 /* Frees it, with its places. Its lane is done with them: it was answered, never sent, or the lane

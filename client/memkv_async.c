@@ -89,6 +89,7 @@ enum memkv_status memkv_cancel(struct memkv_client *client, uint64_t cookie,
             next = TAILQ_FIRST(&client->running);
         }
     }
+    client->has_more = client->has_more || count > 0; /* others may go on with what they left */
     mkv_engine_arm(client);
     if (count == 0) {
         return mkv_client_fail(error, MEMKV_NOT_FOUND,

@@ -381,25 +381,6 @@ bool mkv_rdma_arm(struct mkv_rdma *rdma, uint64_t *due_ns) {
     return false;
 }
 
-bool mkv_rdma_rest(struct mkv_rdma *rdma, bool is_busy, uint64_t *due_ns) {
-    if (rdma->port_count == 0) {
-        return false;
-    }
-    if (!is_busy) {
-        mkv_spin_restart(&rdma->spin);
-        return mkv_rdma_arm(rdma, due_ns);
-    }
-    uint64_t now_ns = mkv_client_now_ns();
-    const uint64_t end_ns = mkv_min_u64(mkv_spin_end_ns(&rdma->spin, now_ns), *due_ns);
-    while (now_ns < end_ns) {
-        if (mkv_rdma_poll(rdma, now_ns) > 0) {
-            return true;
-        }
-        now_ns = mkv_client_now_ns();
-    }
-    return mkv_rdma_arm(rdma, due_ns);
-}
-
 void mkv_rdma_free(struct mkv_rdma *rdma) {
     if (rdma == NULL) {
         return;

@@ -55,15 +55,17 @@ _Static_assert(MKV_RDMA_PROBLEM_BYTES >= MKV_VERBS_PROBLEM_BYTES, "a port's prob
 #define MKV_RDMA_CACHED_MAX 256u
 #define MKV_RDMA_CACHED_BYTES_MAX (256ull * 1024u * 1024u)
 #define MKV_RDMA_CACHED_RANGE_BYTES_MAX (64ull * 1024u * 1024u)
-/* Bounce buffers of one port: a piece of memory, in steps. Half as much, and so on, where the
- * process may not have so much memory locked. */
+/* Bounce buffers of one port: blocks of memory, in steps. They are made as they are needed, each as
+ * large as all before it, so that there are few, and this much in all. */
 #define MKV_RDMA_BOUNCE_BYTES (16u * 1024u * 1024u)
 #define MKV_RDMA_BOUNCE_BYTES_MIN (1024u * 1024u)
 #define MKV_RDMA_BOUNCE_STEP_BYTES (64u * 1024u)
 #define MKV_RDMA_BOUNCE_STEPS (MKV_RDMA_BOUNCE_BYTES / MKV_RDMA_BOUNCE_STEP_BYTES)
-/* Of a GET whose bytes come by way of slots that the server fills in turn: half of the bounce
- * buffers, or what there is of that. */
+#define MKV_RDMA_BOUNCES (MKV_RDMA_BOUNCE_BYTES / MKV_RDMA_BOUNCE_BYTES_MIN)
+/* Of a GET whose bytes come by way of slots that the server fills in turn: at most half of the
+ * bounce buffers. Of a value whose size is not known it is a few, until there was a larger one. */
 #define MKV_RDMA_SLOTS 8u
+#define MKV_RDMA_SLOTS_FIRST 4u
 _Static_assert(MKV_RDMA_SLOTS *MKV_NATIVE_SLOT_BYTES <= MKV_RDMA_BOUNCE_BYTES / 2, "see above");
 /* Pieces of values above one block, of one port, that are not in registered memory: the next one is
  * filled while the server reads one. */
@@ -120,19 +122,28 @@ struct mkv_rdma_stage {
     bool is_used;
 };
 
+/* Bounce buffers that are registered as one: from MKV_RDMA_BOUNCE_BYTES_MIN on a power of two. */
+struct mkv_rdma_bounce {
+    uint8_t *memory; /* NULL: this place is free */
+    uint64_t bytes;
+    struct mkv_verbs_region *region;
+    uint32_t use_count;                         /* places in it */
+    uint64_t used[MKV_RDMA_BOUNCE_STEPS / 64u]; /* a bit for each step */
+};
+
 struct mkv_rdma_memory {
     struct mkv_rdma_range_list ranges;
     struct mkv_rdma_range_list dropped;
     uint32_t range_count; /* of both */
     uint64_t range_bytes;
-    uint64_t refused_ns;        /* when the device last refused to register; 0: never */
-    uint64_t distrust_ns;       /* until when nothing is kept registered: what was, was stale ... */
-    uint32_t stale_count;       /* ... so often */
-    uint8_t *bounce;            /* NULL: there is none yet */
-    uint64_t bounce_bytes;      /* of it */
-    uint64_t bounce_refused_ns; /* when there was none to be had; 0: never */
-    struct mkv_verbs_region *bounce_region;
-    uint64_t bounce_used[MKV_RDMA_BOUNCE_STEPS / 64u]; /* a bit for each step */
+    uint64_t refused_ns;  /* when the device last refused to register; 0: never */
+    uint64_t distrust_ns; /* until when nothing is kept registered: what was, was stale ... */
+    uint32_t stale_count; /* ... so often */
+    struct mkv_rdma_bounce bounces[MKV_RDMA_BOUNCES];
+    uint64_t bounce_bytes;         /* of all */
+    uint64_t bounce_refused_ns;    /* when there was no block to be had; 0: never ... */
+    uint64_t bounce_refused_bytes; /* ... with which so many were in use */
+    uint32_t slots;                /* for a GET of unknown size */
     struct mkv_rdma_stage stages[MKV_RDMA_STAGES];
 };
 
@@ -140,10 +151,11 @@ struct mkv_rdma_memory {
 struct mkv_rdma_place {
     enum mkv_rdma_kind kind;
     struct mkv_native_remote remote;
-    struct mkv_rdma_range *range; /* CACHED */
-    uint8_t *bounce;              /* BOUNCED: where the bytes are instead ... */
-    uint64_t bounce_bytes;        /* ... and how many */
-    struct mkv_rdma_stage *stage; /* BOUNCED: they are in this one; NULL: in bounce buffers */
+    struct mkv_rdma_range *range;  /* CACHED */
+    uint8_t *bounce;               /* BOUNCED: where the bytes are instead ... */
+    uint64_t bounce_bytes;         /* ... and how many */
+    struct mkv_rdma_stage *stage;  /* BOUNCED: they are in this one; NULL: in bounce buffers ... */
+    struct mkv_rdma_bounce *block; /* ... of this block */
 };
 
 /* ---- ports ---------------------------------------------------------------------------------- */
@@ -178,7 +190,7 @@ struct mkv_rdma {
     /* A host without a device is not looked through for each connection. */
     uint64_t absent_until_ns;
     char absent_problem[MKV_VERBS_PROBLEM_BYTES];
-    struct mkv_spin spin; /* before it is waited for (mkv_rdma_rest) */
+    struct mkv_spin spin; /* before answers are waited for (engine.c) */
 };
 
 /* What a client with these settings has. `devices`: names with commas between, "": any; `poll_ns`:
@@ -212,11 +224,8 @@ uint32_t mkv_rdma_poll_ports(struct mkv_rdma *rdma, uint64_t now_ns);
 static inline uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
     return rdma->port_count == 0 ? 0 : mkv_rdma_poll_ports(rdma, now_ns);
 }
-/* Before the client waits: polls a little longer where `is_busy`, that is, answers are due; has the
- * descriptors tell, and *due_ns become what the ports need. True: something has come, and there is
- * to be no waiting. */
-bool mkv_rdma_rest(struct mkv_rdma *rdma, bool is_busy, uint64_t *due_ns);
-/* The same without polling longer: the caller waits in a loop of its own. */
+/* Before the client waits: has the descriptors tell, and *due_ns become what the ports need. True:
+ * something has come, and there is to be no waiting. */
 bool mkv_rdma_arm(struct mkv_rdma *rdma, uint64_t *due_ns);
 /* Whether that is one of its ports, which an event may name. */
 bool mkv_rdma_has_port(const struct mkv_rdma *rdma, const void *pointer);
@@ -234,8 +243,11 @@ bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t byte
 /* The same in what the caller has registered, or not at all. */
 bool mkv_rdma_place_find(struct mkv_rdma_port *port, const void *memory, uint64_t bytes,
                          struct mkv_rdma_place *place);
-/* Slots that the server is to fill in turn, in bounce buffers; place->remote.slots of them. */
-bool mkv_rdma_slots_take(struct mkv_rdma_port *port, struct mkv_rdma_place *place);
+/* Slots that the server is to fill in turn, in bounce buffers; place->remote.slots of them. `bytes`
+ * are to come; 0: it is not known how many. */
+bool mkv_rdma_slots_take(struct mkv_rdma_port *port, uint64_t bytes, struct mkv_rdma_place *place);
+/* A value whose size was not known has so many bytes: so may the next. */
+void mkv_rdma_slots_learn(struct mkv_rdma_port *port, uint64_t bytes);
 /* Whether there is a stage of so many bytes, in use or not; makes one. */
 bool mkv_rdma_stage_prepare(struct mkv_rdma_port *port, uint64_t bytes);
 /* A stage that is not in use; false: wait until one is given back, if that was prepared. */

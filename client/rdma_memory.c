@@ -193,44 +193,124 @@ void mkv_rdma_forget(struct mkv_rdma *rdma, const void *address, uint64_t bytes)
 
 /* ---- bounce buffers ------------------------------------------------------------------------- */
 
-static void bounce_make(struct mkv_rdma_port *port) {
-    struct mkv_rdma_memory *memory = &port->memory;
-    char problem[MKV_VERBS_PROBLEM_BYTES];
-    void *made = mmap(NULL, MKV_RDMA_BOUNCE_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    memory->bounce_refused_ns = mkv_client_now_ns();
-    if (made == MAP_FAILED) {
-        return;
-    }
-    for (uint64_t bytes = MKV_RDMA_BOUNCE_BYTES; bytes >= MKV_RDMA_BOUNCE_BYTES_MIN; bytes /= 2) {
-        if (do_register(port, made, bytes, &memory->bounce_region, problem)) {
-            memory->bounce = made;
-            memory->bounce_bytes = bytes;
-            return;
+static void block_end(struct mkv_rdma_memory *memory, struct mkv_rdma_bounce *block) {
+    MKV_ASSERT(block->use_count == 0);
+    memory->bounce_bytes -= block->bytes;
+    mkv_verbs_unregister(block->region);
+    (void)munmap(block->memory, (size_t)block->bytes);
+    *block = (struct mkv_rdma_bounce){0};
+}
+
+static void blocks_end_unused(struct mkv_rdma_memory *memory) {
+    for (uint32_t index = 0; index < MKV_RDMA_BOUNCES; index++) {
+        struct mkv_rdma_bounce *block = &memory->bounces[index];
+        if (block->memory != NULL && block->use_count == 0) {
+            block_end(memory, block);
         }
     }
-    (void)munmap(made, MKV_RDMA_BOUNCE_BYTES);
 }
 
-static bool step_is_used(const struct mkv_rdma_memory *memory, uint64_t step) {
-    return (memory->bounce_used[step / 64u] >> step % 64u & 1u) != 0;
+/* NULL: there is no memory, or the device refuses to register so much. */
+static struct mkv_rdma_bounce *block_make(struct mkv_rdma_port *port, uint64_t bytes) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    struct mkv_rdma_bounce *block = memory->bounces;
+    while (block->memory != NULL) {
+        block++;
+        MKV_ASSERT(block < memory->bounces + MKV_RDMA_BOUNCES);
+    }
+    void *made =
+        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (made == MAP_FAILED) {
+        return NULL;
+    }
+    if (!do_register(port, made, bytes, &block->region, problem)) {
+        (void)munmap(made, (size_t)bytes);
+        return NULL;
+    }
+    block->memory = made;
+    block->bytes = bytes;
+    memory->bounce_bytes += bytes;
+    return block;
 }
 
-static void steps_mark(struct mkv_rdma_memory *memory, uint64_t begin, uint64_t count,
+/* In blocks that something is in. */
+static uint64_t bytes_in_use(const struct mkv_rdma_memory *memory) {
+    uint64_t bytes = 0;
+    for (uint32_t index = 0; index < MKV_RDMA_BOUNCES; index++) {
+        bytes += memory->bounces[index].use_count > 0 ? memory->bounces[index].bytes : 0;
+    }
+    return bytes;
+}
+
+/* One as large as all that there are, or as may be added and registered, and of `least` bytes. */
+static struct mkv_rdma_bounce *block_try(struct mkv_rdma_port *port, uint64_t least,
+                                         bool *is_refused) {
+    const struct mkv_rdma_memory *memory = &port->memory;
+    uint64_t size = least;
+    while (size < memory->bounce_bytes) {
+        size *= 2;
+    }
+    for (; size >= least; size /= 2) {
+        if (memory->bounce_bytes + size > MKV_RDMA_BOUNCE_BYTES) {
+            continue;
+        }
+        struct mkv_rdma_bounce *block = block_make(port, size);
+        if (block != NULL) {
+            return block;
+        }
+        *is_refused = true;
+    }
+    return NULL;
+}
+
+/* A new block that has room for so many bytes. Where there is no room for it beside the others,
+ * those that nothing is in make way. NULL: there is none to be had, or was not within the last
+ * second. */
+static struct mkv_rdma_bounce *block_add(struct mkv_rdma_port *port, uint64_t bytes) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    const uint64_t used_bytes = bytes_in_use(memory);
+    bool is_refused = false;
+    uint64_t least = MKV_RDMA_BOUNCE_BYTES_MIN;
+    while (least < bytes) {
+        least *= 2;
+    }
+    if (is_refused_lately(memory->bounce_refused_ns) &&
+        used_bytes + least >= memory->bounce_refused_bytes) {
+        return NULL;
+    }
+    struct mkv_rdma_bounce *block = block_try(port, least, &is_refused);
+    if (block == NULL && used_bytes < memory->bounce_bytes &&
+        used_bytes + least <= MKV_RDMA_BOUNCE_BYTES) {
+        blocks_end_unused(memory);
+        block = block_try(port, least, &is_refused);
+    }
+    if (block == NULL && is_refused) {
+        memory->bounce_refused_ns = mkv_client_now_ns();
+        memory->bounce_refused_bytes = used_bytes + least;
+    }
+    return block;
+}
+
+static bool step_is_used(const struct mkv_rdma_bounce *block, uint64_t step) {
+    return (block->used[step / 64u] >> step % 64u & 1u) != 0;
+}
+
+static void steps_mark(struct mkv_rdma_bounce *block, uint64_t begin, uint64_t count,
                        bool is_used) {
     for (uint64_t step = begin; step < begin + count; step++) {
         const uint64_t bit = 1ull << step % 64u;
-        MKV_ASSERT(step_is_used(memory, step) != is_used);
-        memory->bounce_used[step / 64u] ^= bit;
+        MKV_ASSERT(step_is_used(block, step) != is_used);
+        block->used[step / 64u] ^= bit;
     }
 }
 
 /* The first run of so many free steps, or UINT64_MAX. */
-static uint64_t steps_find(const struct mkv_rdma_memory *memory, uint64_t count) {
-    const uint64_t step_count = memory->bounce_bytes / MKV_RDMA_BOUNCE_STEP_BYTES;
+static uint64_t steps_find(const struct mkv_rdma_bounce *block, uint64_t count) {
+    const uint64_t step_count = block->bytes / MKV_RDMA_BOUNCE_STEP_BYTES;
     uint64_t free_count = 0;
     for (uint64_t step = 0; step < step_count; step++) {
-        free_count = step_is_used(memory, step) ? 0 : free_count + 1;
+        free_count = step_is_used(block, step) ? 0 : free_count + 1;
         if (free_count == count) {
             return step + 1 - count;
         }
@@ -238,34 +318,52 @@ static uint64_t steps_find(const struct mkv_rdma_memory *memory, uint64_t count)
     return UINT64_MAX;
 }
 
+/* A block that has so many free steps in a row, from *begin on; NULL: there is none. */
+static struct mkv_rdma_bounce *block_find(struct mkv_rdma_port *port, uint64_t count,
+                                          uint64_t *begin) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    for (uint32_t index = 0; index < MKV_RDMA_BOUNCES; index++) {
+        *begin = steps_find(&memory->bounces[index], count);
+        if (*begin != UINT64_MAX) {
+            return &memory->bounces[index];
+        }
+    }
+    *begin = 0;
+    return block_add(port, count * MKV_RDMA_BOUNCE_STEP_BYTES);
+}
+
 /* `source`: what is to be there; NULL: nothing yet. */
 static bool take_bounce(struct mkv_rdma_port *port, const void *source, uint64_t bytes,
                         struct mkv_rdma_place *place) {
-    struct mkv_rdma_memory *memory = &port->memory;
     if (bytes > MKV_RDMA_BOUNCE_BYTES) {
         return false;
     }
-    if (memory->bounce == NULL && !is_refused_lately(memory->bounce_refused_ns)) {
-        bounce_make(port);
-    }
-    if (memory->bounce == NULL) {
-        return false;
-    }
     const uint64_t count = mkv_divide_up_u64(bytes, MKV_RDMA_BOUNCE_STEP_BYTES);
-    const uint64_t begin = steps_find(memory, count);
-    if (begin == UINT64_MAX) {
+    uint64_t begin = 0;
+    struct mkv_rdma_bounce *block = block_find(port, count, &begin);
+    if (block == NULL) {
         return false;
     }
-    steps_mark(memory, begin, count, true);
-    uint8_t *bounce = memory->bounce + begin * MKV_RDMA_BOUNCE_STEP_BYTES;
+    steps_mark(block, begin, count, true);
+    block->use_count++;
+    uint8_t *bounce = block->memory + begin * MKV_RDMA_BOUNCE_STEP_BYTES;
     if (source != NULL) {
         memcpy(bounce, source, (size_t)bytes);
     }
     *place = (struct mkv_rdma_place){.kind = MKV_RDMA_BOUNCED,
-                                     .remote = remote_of(memory->bounce_region, bounce),
+                                     .remote = remote_of(block->region, bounce),
                                      .bounce = bounce,
-                                     .bounce_bytes = bytes};
+                                     .bounce_bytes = bytes,
+                                     .block = block};
     return true;
+}
+
+static void give_bounce(const struct mkv_rdma_place *place) {
+    struct mkv_rdma_bounce *block = place->block;
+    MKV_ASSERT(block->use_count > 0);
+    block->use_count--;
+    steps_mark(block, (uint64_t)(place->bounce - block->memory) / MKV_RDMA_BOUNCE_STEP_BYTES,
+               mkv_divide_up_u64(place->bounce_bytes, MKV_RDMA_BOUNCE_STEP_BYTES), false);
 }
 
 /* ---- places --------------------------------------------------------------------------------- */
@@ -287,8 +385,21 @@ bool mkv_rdma_place_find(struct mkv_rdma_port *port, const void *memory, uint64_
     return is_taken;
 }
 
-bool mkv_rdma_slots_take(struct mkv_rdma_port *port, struct mkv_rdma_place *place) {
-    for (uint32_t slots = MKV_RDMA_SLOTS; slots > 0; slots /= 2) {
+/* As many as so many bytes fill, by powers of two. */
+static uint32_t slots_of(uint64_t bytes) {
+    uint32_t slots = 1;
+    while (slots < MKV_RDMA_SLOTS && (uint64_t)slots * MKV_NATIVE_SLOT_BYTES < bytes) {
+        slots *= 2;
+    }
+    return slots;
+}
+
+void mkv_rdma_slots_learn(struct mkv_rdma_port *port, uint64_t bytes) {
+    port->memory.slots = (uint32_t)mkv_max_u64(port->memory.slots, slots_of(bytes));
+}
+
+bool mkv_rdma_slots_take(struct mkv_rdma_port *port, uint64_t bytes, struct mkv_rdma_place *place) {
+    for (uint32_t slots = bytes > 0 ? slots_of(bytes) : port->memory.slots; slots > 0; slots /= 2) {
         if (take_bounce(port, NULL, (uint64_t)slots * MKV_NATIVE_SLOT_BYTES, place)) {
             place->remote.slots = slots;
             port->place_count++;
@@ -408,8 +519,7 @@ void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *plac
             place->stage->is_used = false;
             break;
         }
-        steps_mark(memory, (uint64_t)(place->bounce - memory->bounce) / MKV_RDMA_BOUNCE_STEP_BYTES,
-                   mkv_divide_up_u64(place->bounce_bytes, MKV_RDMA_BOUNCE_STEP_BYTES), false);
+        give_bounce(place);
         break;
     }
     *place = (struct mkv_rdma_place){0};
@@ -425,6 +535,7 @@ void mkv_rdma_memory_init(struct mkv_rdma_memory *memory) {
     memset(memory, 0, sizeof *memory);
     TAILQ_INIT(&memory->ranges);
     TAILQ_INIT(&memory->dropped);
+    memory->slots = MKV_RDMA_SLOTS_FIRST;
 }
 
 void mkv_rdma_memory_end(struct mkv_rdma_port *port) {
@@ -443,9 +554,6 @@ void mkv_rdma_memory_end(struct mkv_rdma_port *port) {
         MKV_ASSERT(!memory->stages[index].is_used);
         stage_end(&memory->stages[index]);
     }
-    if (memory->bounce != NULL) {
-        mkv_verbs_unregister(memory->bounce_region);
-        (void)munmap(memory->bounce, MKV_RDMA_BOUNCE_BYTES);
-        memory->bounce = NULL;
-    }
+    blocks_end_unused(memory);
+    MKV_ASSERT(memory->bounce_bytes == 0);
 }

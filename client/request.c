@@ -400,7 +400,7 @@ static bool place_take(const struct mkv_request *request, uint32_t index, bool m
     }
     return request->op == MKV_NATIVE_GET && request->part_count == 1 &&
            (features & MKV_NATIVE_FEATURE_ROOTS) != 0 &&
-           mkv_rdma_slots_take(request->port, &request->places[index]);
+           mkv_rdma_slots_take(request->port, part->ask_bytes, &request->places[index]);
 }
 
 static bool is_of_remote(uint32_t group) {

@@ -73,7 +73,8 @@ static enum memkv_status set_rdma_poll(struct mkv_settings *settings, const char
                                        const char *key, const char *value,
                                        struct memkv_error *error) {
     const uint32_t poll_us = mkv_client_number(value, MKV_CLIENT_RDMA_POLL_US_MAX);
-    if (poll_us == 0 && strcmp(value, "0") != 0) {
+    const bool is_zero = value[0] != '\0' && value[strspn(value, "0")] == '\0';
+    if (poll_us == 0 && !is_zero) {
         return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': a number from 0 to %u", origin,
                                key, SHOWN_BYTES_MAX, value, MKV_CLIENT_RDMA_POLL_US_MAX);
     }

@@ -477,6 +477,15 @@ static bool format_drive(struct mkv_node *node, uint32_t index, struct mkv_backe
     return format_as(node, configured(node, index), &node->drives[index], error);
 }
 
+bool mkv_node_drives_to_format(const struct mkv_node *node) {
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        if (node->plan.actions[i] == MKV_DRIVE_FORMAT) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool mkv_node_drives_format(struct mkv_node *node, struct mkv_backend_error *error) {
     for (uint32_t i = 0; i < node->drive_count; i++) {
         if (node->plan.actions[i] == MKV_DRIVE_FORMAT && !format_drive(node, i, error)) {

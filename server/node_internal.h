@@ -20,6 +20,9 @@
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
+ *   node_smart.c     the thread that asks drives for their health
+ *   node_rdma.c      ports of RDMA devices
+ *   node_rdma_reader.c  the thread that reads their counters
  *   node_life.c      drives that come and go while it serves; node_life_steps.c
  *   node_admin.c     the sockets of the admin listener, and who may ask
  *   node_auth.c      the keys of clients, and their reload
@@ -253,6 +256,8 @@ __attribute__((warn_unused_result)) bool mkv_node_drives_open(struct mkv_node *n
 void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
+/* Whether that will change any drive. */
+bool mkv_node_drives_to_format(const struct mkv_node *node);
 
 /* The drive as it is configured, with the place where it is now: another one may come in its place
  * while the node serves, and then `media` changes, behind the mutex, which the caller does not
@@ -480,8 +485,8 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
 
 /* ---- node_rdma.c ---------------------------------------------------------------------------- */
 
-/* Steps of the table: where rdma.mode is require, whether there is a port, and whether the memory
- * for blocks can be registered there. */
+/* Steps of the table: where rdma.mode is require, whether there is a port, and, before drives are
+ * formatted, whether the memory for blocks can be registered there. */
 __attribute__((warn_unused_result)) bool mkv_node_rdma_check_ports(struct mkv_node *node,
                                                                    struct mkv_backend_error *error);
 __attribute__((warn_unused_result)) bool mkv_node_rdma_check_memory(

@@ -75,8 +75,10 @@ bool mkv_node_rdma_check_ports(struct mkv_node *node, struct mkv_backend_error *
     return check(node, NULL, error);
 }
 
+/* Registering takes long where there is much memory, and the shards, which do it in any case,
+ * refuse as well: so it is tried before them only where a drive would be formatted in between. */
 bool mkv_node_rdma_check_memory(struct mkv_node *node, struct mkv_backend_error *error) {
-    return check(node, node->arena, error);
+    return !mkv_node_drives_to_format(node) || check(node, node->arena, error);
 }
 
 /* ---- ports ----------------------------------------------------------------------------------- */

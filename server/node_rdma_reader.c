@@ -6,19 +6,16 @@
  *     every READ_NS --> each port that was ever up --> node_rdma.ports --> snapshots
  *
  * Invariants
- *  I1  The thread touches the node behind its own mutex, and not once the end was asked for: so a
- *      device that keeps it then keeps nobody else.
- *  I2  The node's mutex for RDMA is taken behind its own, never the other way round.
+ *  I1  The thread touches the node between enter and leave alone (periodic.h): so a device that
+ *      keeps it when the node ends keeps nobody else.
+ *  I2  The node's mutex for RDMA is taken behind that of the thread, never the other way round.
  */
 #include "server/node_internal.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "backends/clock.h"
+#include "server/periodic.h"
 
 #define NS_PER_S 1000000000ull
 #define READ_NS (10ull * NS_PER_S)
@@ -27,16 +24,8 @@
 
 struct mkv_node_rdma_reader {
     struct mkv_node *node;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* of what follows */
-    pthread_cond_t changed;
-    bool ending;
-    bool ended;
+    struct mkv_periodic *periodic;
 };
-
-static struct timespec time_of(uint64_t ns) {
-    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
-}
 
 /* A copy of one port. False: there are not so many. */
 static bool port_at(struct mkv_node *node, uint32_t index, struct node_rdma_port *port) {
@@ -59,44 +48,27 @@ static void keep(struct mkv_node *node, uint32_t index, const struct node_rdma_p
     pthread_mutex_unlock(&node->rdma.mutex);
 }
 
-/* Behind the mutex, which is let go while a device is asked. */
-static void read_all(struct mkv_node_rdma_reader *self) {
-    const struct mkv_drive_roots *roots =
-        self->node->rdma.roots != NULL ? self->node->rdma.roots : &mkv_drive_roots_kernel;
+static void read_all(void *context, struct mkv_periodic *periodic) {
+    const struct mkv_node_rdma_reader *self = context;
     struct node_rdma_port port;
-    for (uint32_t index = 0; !self->ending && port_at(self->node, index, &port); index++) {
-        pthread_mutex_unlock(&self->mutex);
+    for (uint32_t index = 0; mkv_periodic_enter(periodic); index++) {
+        const struct mkv_drive_roots *roots =
+            self->node->rdma.roots != NULL ? self->node->rdma.roots : &mkv_drive_roots_kernel;
+        const bool is_there = port_at(self->node, index, &port);
+        mkv_periodic_leave(periodic);
+        if (!is_there) {
+            return;
+        }
         mkv_rdma_troubles_read(roots, port.device, port.port, &port.troubles);
-        pthread_mutex_lock(&self->mutex);
-        if (!self->ending) {
-            keep(self->node, index, &port);
+        if (!mkv_periodic_enter(periodic)) {
+            return;
         }
+        keep(self->node, index, &port);
+        mkv_periodic_leave(periodic);
     }
-}
-
-static void *run(void *context) {
-    struct mkv_node_rdma_reader *self = context;
-    pthread_mutex_lock(&self->mutex);
-    while (!self->ending) {
-        read_all(self);
-        const struct timespec until = time_of(mkv_clock_monotonic_ns() + READ_NS);
-        while (!self->ending &&
-               pthread_cond_timedwait(&self->changed, &self->mutex, &until) != ETIMEDOUT) {
-        }
-    }
-    self->ended = true;
-    pthread_cond_broadcast(&self->changed);
-    pthread_mutex_unlock(&self->mutex);
-    return NULL;
 }
 
 /* ---- the step -------------------------------------------------------------------------------- */
-
-static void reader_free(struct mkv_node_rdma_reader *self) {
-    pthread_cond_destroy(&self->changed);
-    pthread_mutex_destroy(&self->mutex);
-    free(self);
-}
 
 bool mkv_node_rdma_reader_begin(struct mkv_node *node, struct mkv_backend_error *error) {
     struct mkv_lane_ports_options options;
@@ -108,52 +80,28 @@ bool mkv_node_rdma_reader_begin(struct mkv_node *node, struct mkv_backend_error 
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for a node. Free memory on this machine");
     }
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&self->mutex, NULL);
     self->node = node;
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int result = pthread_create(&self->thread, NULL, run, self);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result != 0) {
-        reader_free(self);
-        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                  "no thread for the counters of RDMA ports: %s. Raise the limit "
-                                  "of threads",
-                                  strerror(result));
+    const struct mkv_periodic_options periodic = {
+        .name = "memkv-rdma-stat",
+        .purpose = "the counters of RDMA ports",
+        .interval_ns = READ_NS,
+        .end_ns = END_NS,
+        .turn = read_all,
+        .release = free,
+        .context = self,
+    };
+    if (!mkv_periodic_begin(&periodic, &self->periodic, error)) {
+        free(self);
+        return false;
     }
-    (void)pthread_setname_np(self->thread, "memkv-rdma-stat");
     node->rdma_reader = self;
     return true;
 }
 
 void mkv_node_rdma_reader_end(struct mkv_node *node) {
     struct mkv_node_rdma_reader *self = node->rdma_reader;
-    const struct timespec until = time_of(mkv_clock_monotonic_ns() + END_NS);
-    int result = 0;
-    if (self == NULL) {
-        return;
+    if (self != NULL) {
+        node->rdma_reader = NULL;
+        mkv_periodic_end(self->periodic);
     }
-    node->rdma_reader = NULL;
-    pthread_mutex_lock(&self->mutex);
-    self->ending = true;
-    pthread_cond_broadcast(&self->changed);
-    while (!self->ended && result != ETIMEDOUT) {
-        result = pthread_cond_timedwait(&self->changed, &self->mutex, &until);
-    }
-    const bool ended = self->ended;
-    pthread_mutex_unlock(&self->mutex);
-    if (!ended) {
-        (void)pthread_detach(self->thread); /* I1: what it has goes with the process */
-        return;
-    }
-    MKV_ASSERT(pthread_join(self->thread, NULL) == 0);
-    reader_free(self);
 }

@@ -5,16 +5,13 @@
  */
 #include "server/node_internal.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "admin/watch.h"
 #include "backends/clock.h"
+#include "server/periodic.h"
 
 #define LOOK_NS 1000000000ull
 #define NS_PER_S 1000000000ull
@@ -25,10 +22,8 @@ struct mkv_node_watch {
     struct mkv_watch_room rooms[MKV_VOLUMES_MAX];          /* likewise */
     struct mkv_watch_endurance endurance[MKV_VOLUMES_MAX]; /* likewise */
     struct mkv_watch_fence fence;                          /* likewise */
-    pthread_t thread;
-    pthread_mutex_t mutex; /* of what follows */
-    pthread_cond_t changed;
-    bool ending;
+    struct mkv_periodic *periodic;                         /* while the thread runs */
+    pthread_mutex_t mutex;                                 /* of what follows */
     struct mkv_watch *watch;
 };
 
@@ -156,7 +151,9 @@ static void take_back(struct mkv_node *node, const struct mkv_watch_finding *fin
     }
 }
 
-static void look(struct mkv_node_watch *self) {
+static void look(void *context, struct mkv_periodic *periodic) {
+    struct mkv_node_watch *self = context;
+    (void)periodic;
     struct mkv_watch_finding findings[MKV_WATCH_FINDINGS_MAX];
     memset(self->snapshot, 0, sizeof *self->snapshot);
     mkv_node_snapshot(self->node, self->snapshot);
@@ -183,24 +180,6 @@ static void look(struct mkv_node_watch *self) {
     mkv_node_endurance_look(self->node, self->snapshot, self->endurance);
     mkv_shards_avoid(self->node->shards, slow);
     mkv_node_fence_look(self->node, self->snapshot, &self->fence, slow_ns);
-}
-
-static void *run(void *context) {
-    struct mkv_node_watch *self = context;
-    pthread_mutex_lock(&self->mutex);
-    while (!self->ending) {
-        pthread_mutex_unlock(&self->mutex);
-        look(self);
-        const uint64_t until_ns = mkv_clock_monotonic_ns() + LOOK_NS;
-        const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                       .tv_nsec = (long)(until_ns % NS_PER_S)};
-        pthread_mutex_lock(&self->mutex);
-        while (!self->ending &&
-               pthread_cond_timedwait(&self->changed, &self->mutex, &until) != ETIMEDOUT) {
-        }
-    }
-    pthread_mutex_unlock(&self->mutex);
-    return NULL;
 }
 
 void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot *out) {
@@ -231,7 +210,6 @@ static void watch_free(struct mkv_node_watch *self) {
     if (self != NULL) {
         mkv_watch_destroy(self->watch);
         free(self->snapshot);
-        pthread_cond_destroy(&self->changed);
         pthread_mutex_destroy(&self->mutex);
         free(self);
     }
@@ -244,11 +222,6 @@ bool mkv_node_watch_create(struct mkv_node *node, struct mkv_backend_error *erro
     };
     struct mkv_node_watch *self = calloc(1, sizeof *self);
     if (self != NULL) {
-        pthread_condattr_t attributes;
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&self->changed, &attributes);
-        pthread_condattr_destroy(&attributes);
         pthread_mutex_init(&self->mutex, NULL);
         self->node = node;
         self->fence.after_ns = node->config.storage.slow_fence_s * NS_PER_S;
@@ -270,27 +243,17 @@ void mkv_node_watch_destroy(struct mkv_node *node) {
 }
 
 bool mkv_node_watch_begin(struct mkv_node *node, struct mkv_backend_error *error) {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int result = pthread_create(&node->watch->thread, NULL, run, node->watch);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result != 0) {
-        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                  "no thread to watch the node: %s. Raise the limit of threads",
-                                  strerror(result));
-    }
-    (void)pthread_setname_np(node->watch->thread, "memkv-watch");
-    return true;
+    const struct mkv_periodic_options periodic = {
+        .name = "memkv-watch",
+        .purpose = "watching the node",
+        .interval_ns = LOOK_NS,
+        .end_ns = MKV_PERIODIC_JOINED, /* it waits for no drive and no client */
+        .turn = look,
+        .context = node->watch,
+    };
+    return mkv_periodic_begin(&periodic, &node->watch->periodic, error);
 }
 
 void mkv_node_watch_end(struct mkv_node *node) {
-    struct mkv_node_watch *self = node->watch;
-    pthread_mutex_lock(&self->mutex);
-    self->ending = true;
-    pthread_cond_signal(&self->changed);
-    pthread_mutex_unlock(&self->mutex);
-    MKV_ASSERT(pthread_join(self->thread, NULL) == 0);
+    mkv_periodic_end(node->watch->periodic);
 }

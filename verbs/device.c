@@ -97,14 +97,7 @@ static bool make_queues(struct mkv_verbs *verbs, char *problem) {
         verbs->cq = library->create_cq(verbs->context, (int)(verbs->endpoints_max * each), verbs,
                                        verbs->channel, 0);
     }
-    if (verbs->cq != NULL && verbs->options.is_server) {
-        struct ibv_srq_init_attr attributes = {
-            .srq_context = verbs,
-            .attr = {.max_wr = verbs->endpoints_max * verbs->options.receives_each, .max_sge = 1},
-        };
-        verbs->srq = library->create_srq(verbs->pd, &attributes);
-    }
-    if (verbs->cq == NULL || (verbs->options.is_server && verbs->srq == NULL)) {
+    if (verbs->cq == NULL || (verbs->options.is_server && !mkv_verbs_shared_make(verbs))) {
         mkv_verbs_say(problem,
                       "RDMA device %s gives no queues for %u connections: %s; allow fewer, "
                       "or raise the limit of locked memory (LimitMEMLOCK=infinity)",

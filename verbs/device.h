@@ -8,7 +8,11 @@
  *              gone when the port is closed: [receives_each buffers][sends_max buffers].
  *   receive    a buffer, by its index over all places, which with RECEIVE_BIT is its work request's
  *              id. Of a server they are in the shared queue, or hold a message that has come, and
- *              belong to no endpoint; of a client they are of its own queue pair's.
+ *              belong to no endpoint; of a client they are of its own queue pair's. A queue pair
+ *              that ends without word of its last one may have taken one of the shared queue along:
+ *              the queue is made anew, with all of them, when no endpoint is left. Until then peers
+ *              may have credits for more messages than there are receives, and are told to try
+ *              again (RNR); should they give up, they end, and so the queue is soon made anew.
  *   told       what the user is to be told at the next poll (I1 of endpoint.h).
  *
  * Invariants
@@ -70,8 +74,9 @@ struct mkv_verbs {
     struct ibv_pd *pd;
     struct ibv_comp_channel *channel;
     struct ibv_cq *cq;
-    struct ibv_srq *srq; /* of a server */
-    int epoll;           /* -1, or the completion channel and the events of the device */
+    struct ibv_srq *srq;  /* of a server */
+    bool srq_is_in_doubt; /* receives of it may be nowhere any more */
+    int epoll;            /* -1, or the completion channel and the events of the device */
 
     uint32_t sends_max;     /* of an endpoint */
     uint32_t transfers_max; /* 0 on a client */
@@ -178,6 +183,12 @@ void mkv_verbs_refresh(struct mkv_verbs *verbs);
 __attribute__((warn_unused_result)) bool mkv_verbs_place_make(struct mkv_verbs *verbs,
                                                               char *problem);
 void mkv_verbs_place_remove(struct mkv_verbs *verbs, struct place *place);
+/* Makes the shared queue of a server, with the receives of all places. False: the device refuses,
+ * and errno says why. */
+__attribute__((warn_unused_result)) bool mkv_verbs_shared_make(struct mkv_verbs *verbs);
+/* Where it is in doubt and no endpoint is left, makes it anew. When the completion queue is empty.
+ * False: there is none any more. */
+__attribute__((warn_unused_result)) bool mkv_verbs_shared_renew(struct mkv_verbs *verbs);
 uint8_t *mkv_verbs_receive_memory(const struct mkv_verbs *verbs, uint32_t receive);
 /* Posts a receive to the shared queue, or to the endpoint's. False: the device does not take it. */
 bool mkv_verbs_receive_post(struct mkv_verbs *verbs, struct mkv_endpoint *endpoint,

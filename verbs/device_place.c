@@ -36,6 +36,51 @@ bool mkv_verbs_receive_post(struct mkv_verbs *verbs, struct mkv_endpoint *endpoi
     return true;
 }
 
+/* ---- the shared queue ------------------------------------------------------------------------ */
+
+static bool post_all(struct mkv_verbs *verbs, uint32_t place) {
+    const uint32_t first = place * verbs->options.receives_each;
+    for (uint32_t index = 0; index < verbs->options.receives_each; index++) {
+        if (!mkv_verbs_receive_post(verbs, NULL, first + index)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool mkv_verbs_shared_make(struct mkv_verbs *verbs) {
+    struct ibv_srq_init_attr attributes = {
+        .srq_context = verbs,
+        .attr = {.max_wr = verbs->endpoints_max * verbs->options.receives_each, .max_sge = 1},
+    };
+    verbs->srq_is_in_doubt = false;
+    verbs->srq = verbs->library->create_srq(verbs->pd, &attributes);
+    bool is_made = verbs->srq != NULL;
+    for (uint32_t place = 0; is_made && place < verbs->places_made; place++) {
+        is_made = post_all(verbs, place);
+    }
+    return is_made;
+}
+
+bool mkv_verbs_shared_renew(struct mkv_verbs *verbs) {
+    if (verbs->srq == NULL || !verbs->srq_is_in_doubt) {
+        return true;
+    }
+    for (uint32_t place = 0; place < verbs->places_made; place++) {
+        if (verbs->places[place].endpoint != NULL) {
+            return true;
+        }
+    }
+    if (verbs->library->destroy_srq(verbs->srq) != 0) {
+        verbs->srq_is_in_doubt = false; /* it is kept as it is, until the next end */
+        return true;
+    }
+    verbs->srq = NULL;
+    return mkv_verbs_shared_make(verbs);
+}
+
+/* ---- places ---------------------------------------------------------------------------------- */
+
 bool mkv_verbs_place_make(struct mkv_verbs *verbs, char *problem) {
     MKV_ASSERT(verbs->places_made < verbs->endpoints_max);
     struct place *place = &verbs->places[verbs->places_made];
@@ -59,13 +104,11 @@ bool mkv_verbs_place_make(struct mkv_verbs *verbs, char *problem) {
         return false;
     }
     place->memory = memory;
-    const uint32_t first = verbs->places_made * verbs->options.receives_each;
     verbs->places_made++;
-    for (uint32_t index = 0; verbs->srq != NULL && index < verbs->options.receives_each; index++) {
-        if (!mkv_verbs_receive_post(verbs, NULL, first + index)) {
-            mkv_verbs_say(problem, "RDMA device %s takes no more receives", verbs->facts.device);
-            return false;
-        }
+    if (verbs->srq != NULL && !post_all(verbs, verbs->places_made - 1)) {
+        verbs->srq_is_in_doubt = true;
+        mkv_verbs_say(problem, "RDMA device %s takes no more receives", verbs->facts.device);
+        return false;
     }
     return true;
 }

@@ -324,7 +324,12 @@ void mkv_endpoint_destroy(struct mkv_endpoint *endpoint) {
     /* Of a server, buffers with messages that nobody took up go back to all. */
     for (uint32_t index = 0; verbs->srq != NULL && index < endpoint->arrival_count; index++) {
         const uint32_t at = (endpoint->arrival_first + index) % MKV_LANE_CREDITS_MAX;
-        (void)mkv_verbs_receive_post(verbs, endpoint, endpoint->arrivals[at].receive);
+        if (!mkv_verbs_receive_post(verbs, endpoint, endpoint->arrivals[at].receive)) {
+            verbs->srq_is_in_doubt = true;
+        }
+    }
+    if (verbs->srq != NULL && endpoint->is_connected && !endpoint->lane.last_receive_came) {
+        verbs->srq_is_in_doubt = true;
     }
     mkv_endpoint_qp_destroy(endpoint);
     verbs->places[endpoint->place].endpoint = NULL;

@@ -72,6 +72,7 @@ static bool takes_receives(const struct mkv_endpoint *endpoint) {
 /* The buffer may take the next message; one of a queue pair that has stopped is kept. */
 static void give_back(struct mkv_endpoint *endpoint, uint32_t receive, uint64_t now_ns) {
     if (takes_receives(endpoint) && !mkv_verbs_receive_post(endpoint->verbs, endpoint, receive)) {
+        endpoint->verbs->srq_is_in_doubt = true;
         mkv_lane_event(&endpoint->lane, MKV_LANE_EVENT_QP_FATAL, now_ns);
     }
 }

@@ -98,7 +98,14 @@ static void take_event(struct mkv_verbs *verbs, const struct ibv_async_event *ev
     case IBV_EVENT_QP_LAST_WQE_REACHED:
         ((struct mkv_endpoint *)event->element.qp->qp_context)->last_receive = true;
         break;
-    default: /* nothing that memkv has anything to do with */
+    case IBV_EVENT_COMM_EST:          /* the probe tells that the peer is there */
+    case IBV_EVENT_SQ_DRAINED:        /* nobody asks for it */
+    case IBV_EVENT_SRQ_LIMIT_REACHED: /* likewise: what was taken is posted again at once */
+    case IBV_EVENT_WQ_FATAL:          /* there is none */
+    case IBV_EVENT_PKEY_CHANGE:       /* of InfiniBand's subnet manager: queue pairs go on, and */
+    case IBV_EVENT_SM_CHANGE:         /* what fails of them shows itself */
+    case IBV_EVENT_CLIENT_REREGISTER:
+    default: /* of later versions */
         break;
     }
 }
@@ -150,8 +157,8 @@ static void take_completion(struct mkv_verbs *verbs, const struct ibv_wc *wc, ui
     }
     if (endpoint != NULL) {
         mkv_endpoint_received(endpoint, wc, now_ns);
-    } else if (verbs->srq != NULL) {
-        (void)mkv_verbs_receive_post(verbs, NULL, (uint32_t)wc->wr_id);
+    } else if (verbs->srq != NULL && !mkv_verbs_receive_post(verbs, NULL, (uint32_t)wc->wr_id)) {
+        verbs->srq_is_in_doubt = true;
     }
 }
 
@@ -242,6 +249,9 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
         const bool has_more = take_completions(verbs, now_ns, &count);
         if (!has_more && has_events) {
             take_last_receives(verbs, now_ns);
+        }
+        if (!has_more && !mkv_verbs_shared_renew(verbs)) {
+            device_is_gone(verbs, now_ns);
         }
         /* What a lane waits for may lie in the queue still. */
         if (now_ns >= verbs->timer_ns && (!has_more || is_late(verbs, now_ns))) {

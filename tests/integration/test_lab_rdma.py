@@ -26,6 +26,8 @@ MACHINE_S_MAX = 20000 if LONG else 1700
 # Faults that a node sees happen this often, on the same devices, and those of verbs/.
 NODE_TIMES = 50 if LONG else 3
 VERBS_TIMES = 50 if LONG else 1
+# What one command of a client may take: more than its own time (client()) on a loaded host.
+COMMAND_S_MAX = 240
 # The last two are more than one block.
 SIZES = (1, 65536, 65537, (1 << 20) + 1, 5000003)
 LAB_MACHINE = None
@@ -260,17 +262,20 @@ class ClientTest(unittest.TestCase):
         narrow = "/usr/bin/ip link set right_middle mtu"
         try:
             self.machine.sh(f"{narrow} 1500")
-            done = self.machine.sh(f"{client('rdma')} memkv get mtu", check=False)
+            done = self.machine.sh(f"{client('rdma')} memkv get mtu", seconds=COMMAND_S_MAX,
+                                   check=False)
             self.assertEqual(done.status, 3, done.said)
             self.assertIn("transport auto or tcp", done.said)
             self.assertIn("rdma.mtu to 1024", done.said)
             for _ in range(NODE_TIMES):
                 self.machine.sh(f"{narrow} 1500")
-                done = self.machine.sh(f"{client('auto')} memkv get mtu")
+                done = self.machine.sh(f"{client('auto')} memkv get mtu",
+                                       seconds=COMMAND_S_MAX)
                 self.assertRegex(done.said, "is reached over TCP, and RDMA is tried again: .*MTU")
                 self.assertIn("here", done.said.splitlines())
                 self.machine.sh(f"{narrow} 9000")
-                done = self.machine.sh(f"{client('rdma')} memkv get mtu")
+                done = self.machine.sh(f"{client('rdma')} memkv get mtu",
+                                       seconds=COMMAND_S_MAX)
                 self.assertEqual(done.said, "here\n")
         finally:
             self.machine.sh(f"{narrow} 9000")

@@ -123,8 +123,19 @@ class Asynchronous(unittest.TestCase):
             while client.client.in_flight > 1:
                 await asyncio.sleep(0.01)
             buffer.append(1)  # nobody holds it any more
+            rooms = client.client._rooms._free
             with self.assertRaises(memkv.DeadlineError):
                 await client.get("g", timeout=0.05)
+            self.assertEqual(len(rooms), 1, "its memory may still be registered")
+            task = asyncio.create_task(client.get("g", timeout=WAIT_S))
+            await asyncio.sleep(0)
+            self.assertEqual(len(rooms), 0)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            while client.client.in_flight > 1:
+                await asyncio.sleep(0.01)
+            self.assertEqual(len(rooms), 1)
             client.close()
             with self.assertRaises(memkv.CancelledError):
                 await other

@@ -24,6 +24,7 @@ class AsyncClient:
         self._client = client
         self._loop = asyncio.get_running_loop()
         self._futures = {}  # by submission
+        self._rooms = {}  # of gets that were given up, by submission
         self._descriptor = client.fileno()
         self._loop.add_reader(self._descriptor, self._poll)
 
@@ -50,6 +51,7 @@ class AsyncClient:
             if not future.done():
                 future.set_exception(error_of(Status.CANCELLED, "the client was closed"))
         self._futures.clear()
+        self._rooms.clear()
 
     @property
     def client(self):
@@ -61,6 +63,8 @@ class AsyncClient:
             future = self._futures.pop(submission)
             if not future.done():
                 future.set_result(submission)
+            if submission in self._rooms:
+                self._client._room_give(self._rooms.pop(submission))
 
     async def _await(self, submission):
         future = self._loop.create_future()
@@ -73,12 +77,34 @@ class AsyncClient:
                 self._client.cancel(submission)
             raise
 
-    async def _one(self, what, timeout, *expected):
-        submission = await self._await(self._client.submit([what], timeout=timeout))
+    async def _result(self, submission, *expected):
+        """Of a submission of one operation, when it is there."""
+        await self._await(submission)
         result = submission.results[0]
         if result.status not in expected:
             submission.check()
         return result
+
+    async def _one(self, what, timeout, *expected):
+        return await self._result(self._client.submit([what], timeout=timeout), *expected)
+
+    async def _read(self, what, timeout):
+        """Reads into a room of the client's, which it has back when the library is done with it,
+        whatever becomes of the call. Returns the result and the value."""
+        client = self._client
+        try:
+            submission = client.submit([what], timeout=timeout)
+        except BaseException:
+            client._room_give(what.buffer)
+            raise
+        try:
+            result = await self._result(submission, Status.NOT_FOUND, Status.TOO_SMALL)
+            return result, client._room_value(what.buffer, result)
+        finally:
+            if submission.done:
+                client._room_give(what.buffer)
+            else:
+                self._rooms[submission] = what.buffer
 
     async def put(self, key, data, *, replace=False, relaxed=False, expire=0, tier=0, session=0,
                   timeout=None):
@@ -88,14 +114,9 @@ class AsyncClient:
     async def get(self, key, *, offset=0, length=None, size=GET_BYTES, timeout=None):
         """As Client.get: a bytearray, or None."""
         room = _uint("size", size, 64) if length is None else _uint("length", length, 64)
-        client = self._client
         for _ in range(GET_TRIES_MAX):
-            buffer = client._room_take(room)
-            # One whose call was cut is not given back: the library may have it still.
-            result = await self._one(Get(key, buffer, offset, length), timeout, Status.NOT_FOUND,
-                                     Status.TOO_SMALL)
-            value = client._room_value(buffer, result)
-            client._room_give(buffer)
+            buffer = self._client._room_take(room)
+            result, value = await self._read(Get(key, buffer, offset, length), timeout)
             if result.status != Status.TOO_SMALL:
                 return value
             room = result.byte_count

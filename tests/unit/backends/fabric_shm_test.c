@@ -25,9 +25,11 @@
 
 #define WINDOW_BYTES (16ull * MKV_MIB)
 #define FRAME_BYTES 4096u
+#define SECOND_NS 1000000000ull
 
 static const struct world_options with_windows = {.window_bytes_max = WINDOW_BYTES};
-static const struct world_options brief = {.window_bytes_max = WINDOW_BYTES, .stall_ns = 100000000};
+static const struct world_options timed = {
+    .window_bytes_max = WINDOW_BYTES, .counts_time = true, .stall_ns = 30 * SECOND_NS};
 
 struct shared {
     struct client client;
@@ -371,11 +373,17 @@ static void test_fabric_shm__scribbled_while_it_is_copied__sums_are_of_the_slab(
 
 static void test_fabric_shm__client_that_never_reads__closed(void **state) {
     (void)state;
-    struct world *world = world_create(&brief);
+    struct world *world = world_create(&timed);
     struct client client = greeted(world);
     uint8_t bytes[FRAME_BYTES];
     const size_t count = frame_request(bytes, MKV_NATIVE_GET, 7, 1, 8 * MKV_MIB, false);
     client_send(world, &client, bytes, count); /* through the socket, which takes less */
+    for (uint32_t i = 0; i < 100; i++) {
+        world_turn(world); /* it gets as far as the socket has room */
+    }
+    world_pass(world, 28 * SECOND_NS);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 0);
+    world_pass(world, 2 * SECOND_NS);
     world_await(world, WORLD_CLOSED, 1);
     assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 1);
     client_close(&client);

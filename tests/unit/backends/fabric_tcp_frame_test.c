@@ -483,7 +483,8 @@ static void test_fabric_tcp_frame__bytes_behind_a_fault__do_not_reset_the_connec
 
 static void test_fabric_tcp_frame__refused_client_that_stays__is_closed_in_time(void **state) {
     (void)state;
-    const struct world_options options = {.close_ns = 200000000};
+    const uint64_t close_ns = 20ull * 1000000000u;
+    const struct world_options options = {.counts_time = true, .close_ns = close_ns};
     struct world *world = world_create(&options);
     struct client client = world_greeted(world);
     struct client other = world_greeted(world);
@@ -492,6 +493,8 @@ static void test_fabric_tcp_frame__refused_client_that_stays__is_closed_in_time(
     client_expect_refusal(world, &client, mkv_fabric_fault_text(MKV_NATIVE_BAD_MAGIC));
     /* It neither closes nor reads; its place comes back all the same. */
     const uint64_t active = 1;
+    assert_int_equal(world_counters(world)->connections_active, active + 1);
+    world_pass(world, close_ns);
     for (uint32_t i = 0; i < 5000 && world_counters(world)->connections_active > active; i++) {
         world_turn(world);
     }

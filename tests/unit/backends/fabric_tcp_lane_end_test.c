@@ -16,8 +16,12 @@
 
 #define TURNS 40u
 
-static const struct world_options brief = {
-    .lanes = true, .stall_ns = 100000000, .close_ns = 200000000};
+#define SECOND_NS 1000000000ull
+#define STALL_NS (30u * SECOND_NS)
+#define CLOSE_NS (20u * SECOND_NS)
+
+static const struct world_options timed = {
+    .lanes = true, .counts_time = true, .stall_ns = STALL_NS, .close_ns = CLOSE_NS};
 
 static int set_up(void **state) {
     (void)state;
@@ -44,6 +48,16 @@ static void turns(struct world *world, struct lane_client *lane, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         lane_turn(world, lane);
     }
+}
+
+/* It goes on until the time is over, and not behind it. */
+static void expect_stalled(struct world *world, struct lane_client *lane) {
+    turns(world, lane, TURNS);
+    world_pass(world, STALL_NS - SECOND_NS);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 0);
+    world_pass(world, SECOND_NS);
+    lane_await(world, lane, &lane->is_broken);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 1);
 }
 
 static void send_request(struct world *world, struct lane_client *lane, enum mkv_native_op op,
@@ -330,27 +344,25 @@ static void test_lane_end__refused__client_hears_why_over_the_lane(void **state)
 
 static void test_lane_end__half_a_frame__is_stalled(void **state) {
     (void)state;
-    struct world *world = world_create(&brief);
+    struct world *world = world_create(&timed);
     struct lane_client lane;
     uint8_t bytes[LANE_FRAME_BYTES];
     lane_open(world, &lane);
     lane_send(world, &lane, bytes, frame_simple(bytes, MKV_NATIVE_PING, 1) - 1);
-    lane_await(world, &lane, &lane.is_broken);
-    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 1);
+    expect_stalled(world, &lane);
     lane_close(world, &lane);
     world_destroy(world);
 }
 
 static void test_lane_end__client_takes_no_bytes__is_stalled(void **state) {
     (void)state;
-    struct world *world = world_create(&brief);
+    struct world *world = world_create(&timed);
     struct lane_client lane;
     uint8_t bytes[LANE_FRAME_BYTES];
     lane_open(world, &lane);
     fake_rdma.stream_room = 4096;
     lane_send(world, &lane, bytes, frame_request(bytes, MKV_NATIVE_GET, 1, 1, 100000, false));
-    lane_await(world, &lane, &lane.is_broken);
-    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 1);
+    expect_stalled(world, &lane);
     world_await(world, WORLD_PUSH_FAILED, 1);
     lane_close(world, &lane);
     world_destroy(world);
@@ -358,15 +370,15 @@ static void test_lane_end__client_takes_no_bytes__is_stalled(void **state) {
 
 static void test_lane_end__idle_or_slow_put__is_not_stalled(void **state) {
     (void)state;
-    struct world *world = world_create(&brief);
+    struct world *world = world_create(&timed);
     struct lane_client lane;
     lane_open(world, &lane);
+    world_pass(world, 10 * STALL_NS);
     fake_rdma.hold_reads = true;
     send_request(world, &lane, MKV_NATIVE_PUT, 1, MKV_MIB);
-    const uint64_t end_ns = mkv_clock_monotonic_ns() + 300000000;
-    while (mkv_clock_monotonic_ns() < end_ns) {
-        lane_turn(world, &lane);
-    }
+    turns(world, &lane, TURNS);
+    world_pass(world, 10 * STALL_NS);
+    turns(world, &lane, TURNS);
     assert_false(lane.is_broken); /* how long a READ may take, the lane knows */
     fake_rdma.hold_reads = false;
     lane_expect(world, &lane, MKV_NATIVE_PUT, 1);
@@ -378,7 +390,7 @@ static void test_lane_end__idle_or_slow_put__is_not_stalled(void **state) {
 
 static void test_lane_end__drained__what_is_under_way_is_finished(void **state) {
     (void)state;
-    struct world *world = world_create(&brief);
+    struct world *world = world_create(&timed);
     struct lane_client lane;
     struct lane_client idle;
     uint8_t bytes[LANE_FRAME_BYTES];
@@ -399,6 +411,7 @@ static void test_lane_end__drained__what_is_under_way_is_finished(void **state) 
     client_await_end(world, &lane.client);
     lane_close(world, &lane);
     lane_close(world, &idle);
+    world_pass(world, CLOSE_NS);
     const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
     while (!mkv_fabric_tcp_is_idle(world->fabric)) {
         assert_true(mkv_clock_monotonic_ns() < end_ns);
@@ -453,10 +466,14 @@ static void test_lane_end__refused__socket_ends_behind_the_reason(void **state) 
 
 static void test_lane_end__client_stays_when_drained__is_left_in_time(void **state) {
     (void)state;
-    struct world *world = world_create(&brief);
+    struct world *world = world_create(&timed);
     struct lane_client lane;
     lane_open(world, &lane);
     mkv_fabric_tcp_drain(world->fabric);
+    turns(world, &lane, TURNS);
+    world_pass(world, CLOSE_NS - SECOND_NS);
+    assert_false(lane.is_broken);
+    world_pass(world, SECOND_NS);
     lane_await(world, &lane, &lane.is_broken);
     lane_close(world, &lane);
     world_destroy(world);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "backends/clock.h"
-#include "backends/fabric_tcp_internal.h"
+#include "backends/fabric_tcp_lane.h"
 #include "core/hash.h"
 #include "tests/unit/backends/lane_client.h"
 
@@ -252,17 +252,163 @@ static void test_lane_piece__taken_of_more_than_came__refused(void **state) {
 
 static void test_lane_piece__slots_never_taken__connection_ends(void **state) {
     (void)state;
-    const struct world_options options = {.lanes = true, .stall_ns = 300000000};
+    const uint64_t second_ns = 1000000000;
+    const struct world_options options = {
+        .lanes = true, .counts_time = true, .stall_ns = 30 * second_ns};
     struct world *world = world_create(&options);
     struct lane_client lane;
     open_rooted(world, &lane);
     ask(world, &lane, 1, 3 * SLOT, 1);
     expect_slot(world, &lane, 1, 3 * SLOT, 1, 0);
-    const uint64_t begin_ns = mkv_clock_monotonic_ns();
+    world_pass(world, 29 * second_ns);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 0);
+    world_pass(world, second_ns);
     lane_await(world, &lane, &lane.is_broken);
-    assert_true(mkv_clock_monotonic_ns() - begin_ns >= 200000000);
     assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 1);
     lane_close(world, &lane);
+    world_destroy(world);
+}
+
+/* Of the first request of a connection. */
+static const struct mkv_tcp_lane_slot *slot_of(const struct world *world, uint32_t connection) {
+    return &world->fabric->connections[connection].lane->slots[0];
+}
+
+/* Each request is to be taken in time, whatever becomes of others. */
+static void test_lane_piece__one_of_two_never_taken__connection_ends(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .stall_ns = 500000000};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    uint8_t bytes[TAKEN_BYTES];
+    const struct iovec taken = {bytes, sizeof bytes};
+    const uint64_t count = 32;
+    open_rooted(world, &lane);
+    ask(world, &lane, 1, count * SLOT, 1);
+    ask(world, &lane, 2, 3 * SLOT, 1);
+    uint64_t index = 0;
+    for (; index < count - 1 && !lane.is_broken; index++) {
+        const uint64_t end_ns = mkv_clock_monotonic_ns() + 50000000;
+        while (!lane.is_broken && slot_of(world, 0)->turn_count <= index) {
+            lane_turn(world, &lane);
+        }
+        taken_encode(bytes, 1, index + 1);
+        (void)mkv_endpoint_send(lane.endpoint, &taken, 1, 0);
+        while (mkv_clock_monotonic_ns() < end_ns) {
+            lane_turn(world, &lane);
+        }
+    }
+    assert_true(lane.is_broken);
+    assert_true(index < count - 1);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 1);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+/* What a frame that cannot be taken up waits for may be freed by a TAKEN behind it. */
+static void test_lane_piece__taken_behind_a_paused_request__goes_on(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .requests_max = 1};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    open_rooted(world, &lane);
+    ask(world, &lane, 1, 3 * SLOT, 1);
+    expect_slot(world, &lane, 1, 3 * SLOT, 1, 0);
+    /* It owes an answer already, and that is all it may. */
+    size_t size = frame_request(bytes, MKV_NATIVE_EXISTS, 2, 1, 0, false);
+    size += frame_simple(bytes + size, MKV_NATIVE_PING, 3);
+    taken_encode(bytes + size, 1, 1);
+    lane_send(world, &lane, bytes, size + TAKEN_BYTES);
+    expect_slot(world, &lane, 1, 3 * SLOT, 1, 1);
+    /* Byte by byte. */
+    taken_encode(bytes, 1, 2);
+    for (uint32_t i = 0; i < TAKEN_BYTES; i++) {
+        assert_false(has_frame(world, &lane));
+        lane_send(world, &lane, bytes + i, 1);
+    }
+    expect_slot(world, &lane, 1, 3 * SLOT, 1, 2);
+    lane_expect(world, &lane, MKV_NATIVE_GET, 1);
+    lane_expect(world, &lane, MKV_NATIVE_EXISTS, 2);
+    lane_expect(world, &lane, MKV_NATIVE_PING, 3);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+/* The payload of a request that waits for a buffer is no frame, whatever it looks like. */
+static void test_lane_piece__taken_behind_a_paused_payload__goes_on(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .inline_buffers = 1};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    struct lane_client other;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    const uint32_t payload_bytes = 2 * TAKEN_BYTES;
+    lane_open(world, &other);
+    open_rooted(world, &lane);
+    world->hold_pulls = true;
+    size_t size = frame_request(bytes, MKV_NATIVE_PUT, 9, 1, payload_bytes, true);
+    lane_send(world, &other, bytes, size); /* it has the only buffer */
+    world_await(world, WORLD_REQUEST, 1);
+    ask(world, &lane, 1, 2 * SLOT, 1);
+    expect_slot(world, &lane, 1, 2 * SLOT, 1, 0);
+    size = frame_request(bytes, MKV_NATIVE_PUT, 2, 1, payload_bytes, true);
+    uint8_t *payload = bytes + size - payload_bytes;
+    taken_encode(payload, 1, 7); /* more than came: it would be refused */
+    taken_encode(payload + TAKEN_BYTES, 1, 1);
+    taken_encode(payload + payload_bytes, 1, 0); /* says nothing new */
+    lane_send(world, &lane, bytes, size + TAKEN_BYTES);
+    assert_false(has_frame(world, &lane));
+    say_taken(world, &lane, 1, 1);
+    expect_slot(world, &lane, 1, 2 * SLOT, 1, 1);
+    lane_expect(world, &lane, MKV_NATIVE_GET, 1);
+    const uint64_t hash = mkv_hash_64(payload, payload_bytes);
+    world_pull(world, 0);
+    lane_expect(world, &other, MKV_NATIVE_PUT, 9);
+    world_await(world, WORLD_REQUEST, 3);
+    world_pull(world, 2);
+    lane_expect(world, &lane, MKV_NATIVE_PUT, 2);
+    assert_true(world->requests[2].hashes[0] == hash);
+    lane_close(world, &other);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+/* ---- the share of a round -------------------------------------------------------------------- */
+
+/* What is hashed of one has its bound in each round, and one does not keep the other from it. */
+static void test_lane_piece__two_large_gets__each_has_its_share_of_the_rounds(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lanes[2];
+    const uint32_t slots = 24;
+    fake_rdma.hold_writes = true;
+    open_rooted(world, &lanes[0]);
+    open_rooted(world, &lanes[1]);
+    for (uint32_t i = 0; i < 2; i++) {
+        ask(world, &lanes[i], i + 1, slots * SLOT, slots);
+    }
+    const struct mkv_tcp_lane_slot *first = slot_of(world, 0);
+    const struct mkv_tcp_lane_slot *second = slot_of(world, 1);
+    uint64_t before = first->turn_count + second->turn_count;
+    assert_true(before < slots);
+    while (before < slots) {
+        mkv_fabric_tcp_poll(world->fabric, mkv_clock_monotonic_ns());
+        const uint64_t now = first->turn_count + second->turn_count;
+        assert_true(now == before || now == before + 1);
+        before = now;
+    }
+    assert_true(first->turn_count >= slots / 4);
+    assert_true(second->turn_count >= slots / 4);
+    fake_rdma.hold_writes = false;
+    for (uint32_t i = 0; i < 2; i++) {
+        for (uint32_t index = 0; index < slots; index++) {
+            expect_slot(world, &lanes[i], i + 1, slots * SLOT, slots, index);
+        }
+        lane_expect(world, &lanes[i], MKV_NATIVE_GET, i + 1);
+    }
+    lane_close(world, &lanes[0]);
+    lane_close(world, &lanes[1]);
     world_destroy(world);
 }
 
@@ -451,6 +597,10 @@ int main(void) {
         PIECE_TEST(test_lane_piece__taken_with_more_of_its_request__order_is_kept),
         PIECE_TEST(test_lane_piece__taken_of_more_than_came__refused),
         PIECE_TEST(test_lane_piece__slots_never_taken__connection_ends),
+        PIECE_TEST(test_lane_piece__one_of_two_never_taken__connection_ends),
+        PIECE_TEST(test_lane_piece__taken_behind_a_paused_request__goes_on),
+        PIECE_TEST(test_lane_piece__taken_behind_a_paused_payload__goes_on),
+        PIECE_TEST(test_lane_piece__two_large_gets__each_has_its_share_of_the_rounds),
         PIECE_TEST(test_lane_piece__slots_without_roots_or_a_lane__refused),
         PIECE_TEST(test_lane_piece__put_by_ready__is_read_where_data_says),
         PIECE_TEST(test_lane_piece__several_are_read__taken_counts_them),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <time.h>
 
 #include "backends/clock.h"
 #include "backends/fabric_tcp_lane.h"
@@ -161,6 +162,137 @@ static void test_reach__more_than_at_a_time__wait_for_their_turn(void **state) {
     world_destroy(world);
 }
 
+/* ---- a driver that hangs --------------------------------------------------------------------- */
+
+static const struct world_options hasty = {.lanes = true, .lane_reach_ns = 50000000};
+
+static void expect_stuck(struct world *world, struct client *client) {
+    struct frame frame = client_frame(world, client);
+    assert_int_equal(frame.header.op, MKV_NATIVE_CONNECT);
+    assert_int_equal(frame.header.status, MKV_STATUS_UNAVAILABLE);
+    assert_non_null(strstr((const char *)frame.body, "no_device: the driver of"));
+    world_frame_free(&frame);
+}
+
+static void await_event(struct world *world, enum mkv_lane_port_event event, uint32_t count) {
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    while (world->lane_events[event] < count) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    }
+}
+
+/* What was left to the driver tidies up on its threads. */
+static void await_nothing_left(void) {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    while (fake_rdma_endpoints() > 0 || fake_rdma_ports() > 0) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* The client's own end of a lane that was never made. */
+static void drop(struct lane_client *lane) {
+    if (lane->client.fd >= 0) {
+        client_close(&lane->client);
+    }
+    mkv_endpoint_destroy(lane->endpoint);
+    mkv_verbs_unregister(lane->region);
+    mkv_verbs_close(lane->verbs);
+    free(lane->memory);
+}
+
+static void test_reach__driver_hangs__refused_until_it_answers_again(void **state) {
+    (void)state;
+    uint64_t features;
+    struct world *world = world_create(&hasty);
+    struct lane_client lanes[LANES];
+    fake_rdma.endpoints_max = 2 * LANES;
+    atomic_store(&fake_rdma.hold_reach, true);
+    for (uint32_t i = 0; i < LANES; i++) {
+        uint8_t bytes[LANE_FRAME_BYTES];
+        struct client client = lane_greeted(world, MKV_NATIVE_FEATURE_RDMA, 0, &features);
+        if (features == 0) {
+            client_close(&client); /* the first of them hang already, on a slow machine */
+            lanes[i].memory = NULL;
+            continue;
+        }
+        const size_t size = lane_prepare(&lanes[i], client, 0, bytes);
+        client_send(world, &lanes[i].client, bytes, size);
+    }
+    for (uint32_t i = 0; i < LANES; i++) {
+        if (lanes[i].memory != NULL) {
+            expect_stuck(world, &lanes[i].client);
+            ping(world, &lanes[i].client, 7); /* it goes on over TCP */
+        }
+    }
+    assert_true(atomic_load(&fake_rdma.reaches) <= MKV_TCP_LANES_COMING_MAX);
+    assert_int_equal(counters_of(world)->connections_active, 0);
+    assert_true(counters_of(world)->refusals_total[MKV_NATIVE_REFUSAL_NO_DEVICE] > 0);
+    await_event(world, MKV_LANE_PORT_DOWN, 1);
+    assert_non_null(strstr(world->lane_text, "the driver of the RDMA device does not answer"));
+    struct client client = lane_greeted(world, MKV_NATIVE_FEATURE_RDMA, 0, &features);
+    assert_true(features == 0);
+    client_close(&client);
+    atomic_store(&fake_rdma.hold_reach, false);
+    await_event(world, MKV_LANE_PORT_UP, 2);
+    for (uint32_t i = 0; i < LANES; i++) {
+        if (lanes[i].memory != NULL) {
+            drop(&lanes[i]);
+        }
+    }
+    assert_int_equal(fake_rdma_endpoints(), 0);
+    lane_open(world, &lanes[0]);
+    lane_close(world, &lanes[0]);
+    world_destroy(world);
+}
+
+static void test_reach__driver_hangs_and_client_leaves__its_connection_ends(void **state) {
+    (void)state;
+    struct world *world = world_create(&hasty);
+    struct lane_client lane;
+    atomic_store(&fake_rdma.hold_reach, true);
+    ask(world, &lane, 1);
+    client_reset(&lane.client);
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    while (world_counters(world)->connections_active > 0) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    }
+    assert_int_equal(fake_rdma_endpoints(), 2); /* the driver has the server's still */
+    atomic_store(&fake_rdma.hold_reach, false);
+    await_event(world, MKV_LANE_PORT_UP, 2);
+    drop(&lane);
+    world_destroy(world);
+}
+
+/* Nobody waits for it at the end either; what it has it gives back when it is back. */
+static void test_reach__driver_hangs__the_end_does_not_wait_for_it(void **state) {
+    (void)state;
+    struct world *world = world_create(&hasty);
+    struct lane_client lanes[3];
+    atomic_store(&fake_rdma.hold_reach, true);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t features;
+        uint8_t bytes[LANE_FRAME_BYTES];
+        struct client client = lane_greeted(world, MKV_NATIVE_FEATURE_RDMA, 0, &features);
+        const size_t size = lane_prepare(&lanes[i], client, 0, bytes);
+        client_send(world, &client, bytes, size);
+    }
+    while (atomic_load(&fake_rdma.reaches) < 1) {
+        world_turn(world);
+    }
+    world_destroy(world);
+    for (uint32_t i = 0; i < 3; i++) {
+        drop(&lanes[i]);
+    }
+    assert_true(fake_rdma_endpoints() > 0);
+    assert_int_equal(fake_rdma_ports(), 1);
+    atomic_store(&fake_rdma.hold_reach, false);
+    await_nothing_left();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define REACH_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -169,6 +301,9 @@ int main(void) {
         REACH_TEST(test_reach__client_leaves_meanwhile__its_lane_goes),
         REACH_TEST(test_reach__server_stops_meanwhile__ends_behind_it),
         REACH_TEST(test_reach__more_than_at_a_time__wait_for_their_turn),
+        REACH_TEST(test_reach__driver_hangs__refused_until_it_answers_again),
+        REACH_TEST(test_reach__driver_hangs_and_client_leaves__its_connection_ends),
+        REACH_TEST(test_reach__driver_hangs__the_end_does_not_wait_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

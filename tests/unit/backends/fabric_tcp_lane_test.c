@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "backends/clock.h"
-#include "backends/fabric_tcp_internal.h"
+#include "backends/fabric_tcp_lane.h"
 #include "core/hash.h"
 #include "tests/unit/backends/lane_client.h"
 
@@ -494,6 +494,101 @@ static void test_lane__slabs_of_another_shard__payload_goes_round(void **state) 
     world_destroy(world);
 }
 
+/* So many requests have come, and there is nothing to do until something comes. */
+static void settle(struct world *world, uint32_t requests) {
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    world_await(world, WORLD_REQUEST, requests);
+    do {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    } while (mkv_fabric_tcp_has_work(world->fabric));
+}
+
+/* Who wants a way round while all are taken sleeps until there is one, and has it before whoever
+ * gives it back and wants it again. */
+static void test_lane__all_ways_round_are_taken__others_wait_in_line(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .foreign = true};
+    struct world *world = world_create(&options);
+    struct lane_client large;
+    struct lane_client small;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    lane_open(world, &large);
+    lane_open(world, &small);
+    fake_rdma.hold_reads = true;
+    lane_send(world, &large, bytes,
+              lane_request(&large, bytes, MKV_NATIVE_PUT, 1, 1, 32 * MKV_MIB, 0));
+    settle(world, 1);
+    assert_int_equal(fake_rdma_posted(), MKV_LANE_ROUNDS);
+    lane_send(world, &small, bytes,
+              lane_request(&small, bytes, MKV_NATIVE_PUT, 2, 1, 2 * MKV_MIB, 0));
+    settle(world, 2);
+    assert_int_equal(fake_rdma_posted(), MKV_LANE_ROUNDS);
+    fake_rdma.hold_reads = false;
+    lane_expect(world, &small, MKV_NATIVE_PUT, 2);
+    /* Else the large one would have had all of its 32 before. */
+    assert_true(mkv_histogram_total(&counters_of(world)->read) < 26);
+    lane_expect(world, &large, MKV_NATIVE_PUT, 1);
+    lane_close(world, &small);
+    lane_close(world, &large);
+    world_destroy(world);
+}
+
+/* One that waits in line and ends is no more in it. */
+static void test_lane__ends_in_line_for_a_way_round__others_go_on(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .foreign = true};
+    struct world *world = world_create(&options);
+    struct lane_client lanes[3];
+    uint8_t bytes[LANE_FRAME_BYTES];
+    fake_rdma.hold_reads = true;
+    for (uint32_t i = 0; i < 3; i++) {
+        lane_open(world, &lanes[i]);
+        lane_send(world, &lanes[i], bytes,
+                  lane_request(&lanes[i], bytes, MKV_NATIVE_PUT, i + 1, 1, 9 * MKV_MIB, 0));
+        settle(world, i + 1);
+    }
+    assert_int_equal(fake_rdma_posted(), MKV_LANE_ROUNDS);
+    lane_close(world, &lanes[1]);
+    world_await(world, WORLD_CLOSED, 1);
+    fake_rdma.hold_reads = false;
+    lane_expect(world, &lanes[0], MKV_NATIVE_PUT, 1);
+    lane_expect(world, &lanes[2], MKV_NATIVE_PUT, 3);
+    lane_close(world, &lanes[0]);
+    lane_close(world, &lanes[2]);
+    world_destroy(world);
+}
+
+/* ---- the share of a round -------------------------------------------------------------------- */
+
+/* A copy of a megabyte uses it up: others wait for no more. */
+static void test_lane__read_by_ways_round__copied_one_in_a_round(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .foreign = true};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    lane_open(world, &lane);
+    fake_rdma.hold_reads = true;
+    lane_send(world, &lane, bytes,
+              lane_request(&lane, bytes, MKV_NATIVE_PUT, 1, 1, 8 * MKV_MIB, 0));
+    settle(world, 1);
+    assert_int_equal(fake_rdma_posted(), 8);
+    fake_rdma.hold_reads = false;
+    const struct mkv_tcp_lane *own = world->fabric->connections[0].lane;
+    while (mkv_histogram_total(&counters_of(world)->read) == 0) {
+        mkv_fabric_tcp_poll(world->fabric, mkv_clock_monotonic_ns());
+    }
+    assert_true(own->come_count + 1 >= mkv_histogram_total(&counters_of(world)->read));
+    for (uint32_t left = own->come_count; left > 0; left = own->come_count) {
+        mkv_fabric_tcp_poll(world->fabric, mkv_clock_monotonic_ns());
+        assert_true(own->come_count + 1 >= left);
+    }
+    lane_expect(world, &lane, MKV_NATIVE_PUT, 1);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
 static uint32_t resident_pages(const struct world *world) {
     const struct mkv_fabric_tcp *fabric = world->fabric;
     return fabric->quiet[0] != 0 ? 0 : 1;
@@ -543,6 +638,9 @@ int main(void) {
         LANE_TEST(test_lane__requests_before_it_is_answered__go_over_tcp_first),
         LANE_TEST(test_lane__pages_exchanged__payload_goes_round),
         LANE_TEST(test_lane__slabs_of_another_shard__payload_goes_round),
+        LANE_TEST(test_lane__all_ways_round_are_taken__others_wait_in_line),
+        LANE_TEST(test_lane__ends_in_line_for_a_way_round__others_go_on),
+        LANE_TEST(test_lane__read_by_ways_round__copied_one_in_a_round),
         LANE_TEST(test_lane__idle__rests_and_wakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

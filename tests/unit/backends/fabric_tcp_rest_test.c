@@ -168,9 +168,15 @@ static void test_fabric_tcp_rest__drained_while_resting__is_closed(void **state)
 
 static void test_fabric_tcp_rest__never_greeted__is_still_broken_in_time(void **state) {
     (void)state;
-    const struct world_options options = {.rest_ns = 1000000, .hello_ns = 300000000};
+    const uint64_t second_ns = 1000000000;
+    const struct world_options options = {
+        .counts_time = true, .rest_ns = second_ns, .hello_ns = 10 * second_ns};
     struct world *world = world_create(&options);
     struct client client = world_connect(world);
+    world_pass(world, second_ns);
+    world_pass(world, 8 * second_ns);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_SILENT], 0);
+    world_pass(world, second_ns);
     client_await_end(world, &client);
     assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_SILENT], 1);
     client_close(&client);

@@ -15,6 +15,8 @@
 #include "core/hash.h"
 #include "tests/unit/backends/fabric_world.h"
 
+#define SECOND_NS 1000000000ull
+
 static uint64_t pattern_hash(uint64_t request_id, uint32_t item, uint64_t byte_count) {
     uint8_t *bytes = malloc(byte_count + 1);
     assert_non_null(bytes);
@@ -513,12 +515,18 @@ static void test_fabric_tcp__client_that_does_not_read__is_not_read_from(void **
 
 static void test_fabric_tcp__client_that_never_reads__is_broken_in_time(void **state) {
     (void)state;
-    const struct world_options options = {.stall_ns = 200000000};
+    const struct world_options options = {.counts_time = true, .stall_ns = 30 * SECOND_NS};
     struct world *world = world_create(&options);
     struct client client = world_greeted(world);
     uint8_t bytes[512];
     client_send(world, &client, bytes,
                 frame_request(bytes, MKV_NATIVE_GET, 1, 2, 24 * 1024 * 1024, false));
+    for (uint32_t i = 0; i < 100; i++) {
+        world_turn(world); /* it gets as far as the sockets have room */
+    }
+    world_pass(world, 28 * SECOND_NS);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 0);
+    world_pass(world, 2 * SECOND_NS);
     world_await(world, WORLD_CLOSED, 1);
     assert_int_equal(world_count(world, WORLD_PUSH_FAILED) + world_count(world, WORLD_PUSH_OK), 2);
     assert_int_equal(world_count(world, WORLD_ANSWER_FAILED), 1);
@@ -529,7 +537,8 @@ static void test_fabric_tcp__client_that_never_reads__is_broken_in_time(void **s
 
 static void test_fabric_tcp__client_that_stops_within_a_frame__is_broken_in_time(void **state) {
     (void)state;
-    const struct world_options options = {.stall_ns = 200000000, .inline_buffers = 1};
+    const struct world_options options = {
+        .counts_time = true, .stall_ns = 30 * SECOND_NS, .inline_buffers = 1};
     struct world *world = world_create(&options);
     struct client stalled = world_greeted(world);
     struct client other = world_greeted(world);
@@ -538,6 +547,9 @@ static void test_fabric_tcp__client_that_stops_within_a_frame__is_broken_in_time
     client_send(world, &stalled, bytes, size - 10);
     /* It holds the one inline buffer, which comes back when it is broken. */
     client_send(world, &other, bytes, size);
+    world_pass(world, 29 * SECOND_NS);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 0);
+    world_pass(world, SECOND_NS);
     expect_answer(world, &other, MKV_NATIVE_PUT, 1, 1);
     client_await_end(world, &stalled);
     assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_STALLED], 1);
@@ -548,10 +560,13 @@ static void test_fabric_tcp__client_that_stops_within_a_frame__is_broken_in_time
 
 static void test_fabric_tcp__silent_connection__is_closed_in_time(void **state) {
     (void)state;
-    const struct world_options options = {.hello_ns = 200000000};
+    const struct world_options options = {.counts_time = true, .hello_ns = 10 * SECOND_NS};
     struct world *world = world_create(&options);
     struct client silent = world_connect(world);
     struct client idle = world_greeted(world);
+    world_pass(world, 9 * SECOND_NS);
+    assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_SILENT], 0);
+    world_pass(world, SECOND_NS);
     client_await_end(world, &silent);
     assert_int_equal(world_counters(world)->faults_total[MKV_FABRIC_FAULT_SILENT], 1);
     assert_int_equal(world_count(world, WORLD_CLOSED), 0); /* the front never heard of it */
@@ -635,7 +650,7 @@ static void test_fabric_tcp__refused_request__gets_status_and_text(void **state)
 
 static void test_fabric_tcp__drain__finishes_what_began_and_refuses_the_rest(void **state) {
     (void)state;
-    const struct world_options options = {.close_ns = 200000000};
+    const struct world_options options = {.counts_time = true, .close_ns = 20 * SECOND_NS};
     struct world *world = world_create(&options);
     struct client busy = world_greeted(world);
     struct client idle = world_greeted(world);
@@ -654,6 +669,8 @@ static void test_fabric_tcp__drain__finishes_what_began_and_refuses_the_rest(voi
     client_await_end(world, &busy);
     client_close(&busy);
     /* `idle` never closes its side; it is not waited for longer than close_ns. */
+    assert_false(mkv_fabric_tcp_is_idle(world->fabric));
+    world_pass(world, 20 * SECOND_NS);
     const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
     while (!mkv_fabric_tcp_is_idle(world->fabric)) {
         assert_true(mkv_clock_monotonic_ns() < end_ns);

@@ -21,6 +21,10 @@
 #include "tests/unit/backends/fake_endpoint.h"
 
 #define ARENA_BYTES (160ull * MKV_MIB)
+#define TURN_NS 1000000ull
+#define PASS_TURNS 10u
+/* With each turn, while a world that counts its time waits for its end. */
+#define END_STEP_NS (100u * TURN_NS)
 
 uint8_t world_pattern(uint64_t request_id, uint32_t item, uint64_t offset) {
     const uint64_t mixed = (request_id * 131 + item) * 0x9e3779b97f4a7c15ull + offset;
@@ -258,6 +262,7 @@ static void make_lane_ports(struct world *world, const struct world_options *opt
         .gid_index = -1,
         .lanes_max = 16,
         .poll_ns = options->lane_poll_ns,
+        .reach_ns = options->lane_reach_ns,
         .retry_ns = 1000000,
         .event = lane_event,
         .event_context = world,
@@ -296,7 +301,7 @@ struct world *world_create(const struct world_options *options) {
         .ring = world->ring,
         .lane_ports = world->lane_ports,
         .arena = arena_of(world),
-        .host = "127.0.0.1",
+        .host = given->host != NULL ? given->host : "127.0.0.1",
         .option = "--listen",
         .connection_base = WORLD_CONNECTION_BASE,
         .connections_max = given->connections_max != 0 ? given->connections_max : 16,
@@ -339,12 +344,23 @@ struct world *world_create(const struct world_options *options) {
     assert_true(mkv_fabric_tcp_create(&fabric_options, &world->fabric, &error));
     mkv_fabric_tcp_base(world->fabric)->sink = (struct mkv_fabric_sink){world, sink_input};
     world->port = mkv_fabric_tcp_port(world->fabric);
+    world->now_ns = given->counts_time ? mkv_clock_monotonic_ns() : 0;
     return world;
 }
 
 void world_turn(struct world *world) {
-    mkv_fabric_tcp_poll(world->fabric, mkv_clock_monotonic_ns());
-    mkv_ring_wait(world->ring, mkv_fabric_tcp_has_work(world->fabric) ? 0 : 1000000);
+    world->now_ns += world->now_ns == 0 ? 0 : TURN_NS;
+    mkv_fabric_tcp_poll(world->fabric,
+                        world->now_ns == 0 ? mkv_clock_monotonic_ns() : world->now_ns);
+    mkv_ring_wait(world->ring, mkv_fabric_tcp_has_work(world->fabric) ? 0 : TURN_NS);
+}
+
+void world_pass(struct world *world, uint64_t ns) {
+    assert_true(world->now_ns > 0);
+    world->now_ns += ns;
+    for (uint32_t i = 0; i < PASS_TURNS; i++) {
+        world_turn(world);
+    }
 }
 
 void world_destroy(struct world *world) {
@@ -352,6 +368,7 @@ void world_destroy(struct world *world) {
     const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
     while (!mkv_fabric_tcp_is_idle(world->fabric)) {
         assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world->now_ns += world->now_ns == 0 ? 0 : END_STEP_NS;
         world_turn(world);
     }
     /* No transfer is left behind: every slab is free, and no answer was forgotten. */
@@ -407,7 +424,8 @@ struct client world_connect(struct world *world) {
     struct client client = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1};
     assert_true(client.fd >= 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(world->port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const char *host = world->connect_to != NULL ? world->connect_to : "127.0.0.1";
+    assert_int_equal(inet_pton(AF_INET, host, &address.sin_addr), 1);
     assert_int_equal(connect(client.fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(fcntl(client.fd, F_SETFL, O_NONBLOCK), 0);
     return client;

@@ -84,6 +84,7 @@ void fake_rdma_reset(void) {
     MKV_ASSERT(fake_rdma_endpoints() == 0);
     fake_rdma = (struct fake_machine_rdma){
         .devices = {{.name = "fake0", .gid = "::ffff:127.0.0.1"}},
+        .client_device = "fake0",
         .transfers_room = 32,
         .stream_room = 65536,
         .endpoints_max = 16,
@@ -211,6 +212,10 @@ struct mkv_endpoint *fake_rdma_peer(struct mkv_endpoint *endpoint) {
     return peer != NULL && peer->peer_queue_pair == endpoint->queue_pair ? peer : NULL;
 }
 
+const char *fake_rdma_device_of(const struct mkv_endpoint *endpoint) {
+    return endpoint->verbs->facts.device;
+}
+
 void fake_rdma_break(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason) {
     if (!endpoint->is_stopping) {
         endpoint->to_break = reason;
@@ -333,7 +338,8 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
         if (endpoints[i] == NULL || endpoints[i]->verbs != verbs) {
             continue;
         }
-        if (state != MKV_VERBS_ACTIVE && verbs->state == MKV_VERBS_ACTIVE) {
+        if (state != MKV_VERBS_ACTIVE && verbs->state == MKV_VERBS_ACTIVE &&
+            endpoints[i]->peer_queue_pair != 0) {
             fake_rdma_break(endpoints[i], state == MKV_VERBS_GONE ? MKV_LANE_REASON_DEVICE
                                                                   : MKV_LANE_REASON_PORT_DOWN);
         }
@@ -432,6 +438,10 @@ bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint, int reached, uint64
     (void)now_ns;
     if (reached != 0) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "nobody answers there: %d", reached);
+        return false;
+    }
+    if (endpoint->verbs->state != MKV_VERBS_ACTIVE) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "the port is down");
         return false;
     }
     endpoint->peer_queue_pair = endpoint->coming_queue_pair;

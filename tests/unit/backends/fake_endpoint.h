@@ -26,6 +26,7 @@ struct fake_device {
 
 struct fake_machine_rdma {
     struct fake_device devices[FAKE_DEVICES_MAX];
+    const char *client_device;    /* what the clients of lane_client.h open */
     const char *register_problem; /* not NULL: registering fails with it */
     bool hold_reads;
     bool hold_writes;
@@ -50,7 +51,7 @@ struct fake_machine_rdma {
     uint32_t doorbells;         /* polls of a port with something posted since the one before */
 };
 
-/* One device, "fake0" with the address 127.0.0.1, that holds nothing back. */
+/* One device, "fake0" with the address 127.0.0.1, that holds nothing back; clients open it, too. */
 void fake_rdma_reset(void);
 extern struct fake_machine_rdma fake_rdma;
 
@@ -63,6 +64,8 @@ uint32_t fake_rdma_endpoints(void);
 uint32_t fake_rdma_ports(void);
 /* The endpoint at the other end of one that is connected. */
 struct mkv_endpoint *fake_rdma_peer(struct mkv_endpoint *endpoint);
+/* The name of the device that it is over. */
+const char *fake_rdma_device_of(const struct mkv_endpoint *endpoint);
 /* The queue pair fails: with the next poll of its port it breaks. */
 void fake_rdma_break(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason);
 

@@ -83,7 +83,7 @@ struct client lane_greeted(struct world *world, uint64_t wanted, uint32_t fallba
 size_t lane_prepare(struct lane_client *lane, struct client client, uint32_t fallback,
                     uint8_t *bytes) {
     char problem[MKV_VERBS_PROBLEM_BYTES];
-    const struct mkv_verbs_options options = {.device = "fake0", .gid_index = -1};
+    const struct mkv_verbs_options options = {.device = fake_rdma.client_device, .gid_index = -1};
     *lane = (struct lane_client){.client = client};
     lane->memory = malloc(LANE_MEMORY_BYTES);
     assert_non_null(lane->memory);

@@ -437,6 +437,46 @@ static void test_client_close__much_in_flight__gives_it_up(void **state) {
     test_close_both(client, server);
 }
 
+/* The first connection is silent; the next ones have every key. */
+static void script_silent_at_first(struct test_server *server, int peer) {
+    static uint8_t body[MKV_NATIVE_BODY_BYTES_MAX];
+    const struct mkv_native_result result = {.status = MKV_STATUS_OK};
+    struct mkv_native_header header;
+    if (server->connection_count == 1) {
+        script_silent(server, peer);
+        return;
+    }
+    bool is_going_on = test_greet(server, peer);
+    while (is_going_on && test_receive_frame(peer, &header, body)) {
+        const struct mkv_native_header answer = {.op = header.op,
+                                                 .flags = MKV_NATIVE_FLAG_ANSWER,
+                                                 .request_id = header.request_id,
+                                                 .item_count = 1,
+                                                 .body_bytes = MKV_NATIVE_RESULT_BYTES};
+        mkv_native_result_encode(&result, body);
+        is_going_on = test_send_frame(peer, &answer, body, NULL);
+    }
+}
+
+/* Its connection closes with it, and nothing else tells the other call to go on. */
+static void test_client_submit__deadline_of_one_while_another_waits_for_room__that_goes_on(
+    void **state) {
+    (void)state;
+    struct test_server_options options = {.script = script_silent_at_first};
+    options.limits = test_limits();
+    options.limits.requests_max = 1;
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 8000);
+    struct memkv_item item = {.op = MEMKV_OP_EXISTS, .key = "a", .key_bytes = 1};
+    struct memkv_completion completion;
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 100, NULL), MEMKV_OK);
+    assert_int_not_equal(memkv_exists(client, "b", 1, NULL), MEMKV_DEADLINE);
+    assert_int_equal(server->connection_count, 2);
+    assert_int_equal(memkv_wait(client, &completion, 1, WAIT_MS), 1);
+    assert_int_equal(item.status, MEMKV_DEADLINE);
+    test_close_both(client, server);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_client_submit__thousands_in_flight__each_is_completed_once),
@@ -453,6 +493,8 @@ int main(void) {
         cmocka_unit_test(test_client_cancel__any_of_many_puts__each_is_completed_once),
         cmocka_unit_test(test_client_buffer_register__once_each__and_unregister_what_is_there),
         cmocka_unit_test(test_client_close__much_in_flight__gives_it_up),
+        cmocka_unit_test(
+            test_client_submit__deadline_of_one_while_another_waits_for_room__that_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,9 +101,7 @@ static void expect_nothing_held(struct memkv_client *client) {
     for (uint32_t index = 0; index < MKV_RDMA_STAGES; index++) {
         assert_false(memory->stages[index].is_used);
     }
-    for (uint32_t word = 0; word < MKV_RDMA_BOUNCE_STEPS / 64; word++) {
-        assert_true(memory->bounce_used[word] == 0);
-    }
+    assert_int_equal(test_rdma_bounced(client), 0);
 }
 
 /* ---- values --------------------------------------------------------------------------------- */
@@ -344,7 +342,7 @@ static void test_client_rdma_piece__source_fails__call_fails_and_the_next_does_n
 static void test_client_rdma_piece__nothing_is_taken__no_stage_is_used_again(void **state) {
     (void)state;
     struct test_server *server = test_rdma_server();
-    struct memkv_client *client = test_client_open(server, 400);
+    struct memkv_client *client = test_client_open(server, 1000);
     struct memkv_error error;
     struct flow flow = flow_of(1, 9 * MIB);
     server->holds_taken = 1;
@@ -354,21 +352,11 @@ static void test_client_rdma_piece__nothing_is_taken__no_stage_is_used_again(voi
     assert_int_equal(server->remote_pieces, MKV_RDMA_STAGES);
     expect_nothing_held(client);
     server->holds_taken = 0;
+    memkv_set_timeout(client, 20000);
     put_stream(client, "k", &flow);
     get_stream(client, "k", &flow);
     free(flow.bytes);
     test_rdma_end(client, server);
-}
-
-/* A key of that server of the client's. */
-static void key_of(struct memkv_client *client, uint32_t remote, char *key, size_t byte_count) {
-    for (uint32_t index = 0; index < 1000; index++) {
-        const int key_bytes = snprintf(key, byte_count, "key-%u", index);
-        if (mkv_call_owner(client, key, (uint32_t)key_bytes) == remote) {
-            return;
-        }
-    }
-    fail_msg("%s", "no key");
 }
 
 static void test_client_rdma_piece__another_server_has_all_stages__goes_through_the_stream(
@@ -386,8 +374,8 @@ static void test_client_rdma_piece__another_server_has_all_stages__goes_through_
     assert_int_equal(client->remote_count, 2);
     const uint32_t silent =
         strcmp(client->remotes[0]->address.text, servers[0]->address) == 0 ? 0 : 1;
-    key_of(client, silent, keys[0], sizeof keys[0]);
-    key_of(client, 1 - silent, keys[1], sizeof keys[1]);
+    test_rdma_key(client, silent, keys[0], sizeof keys[0]);
+    test_rdma_key(client, 1 - silent, keys[1], sizeof keys[1]);
     struct flow flow = flow_of(1, 9 * MIB);
     servers[0]->holds_taken = 1;
     struct memkv_item item = {.op = MEMKV_OP_PUT,
@@ -434,13 +422,15 @@ static void test_client_rdma_piece__taken_of_more_than_was_sent__connection_ends
 static void test_client_rdma_piece__lane_breaks_under_way__next_goes_over_tcp(void **state) {
     (void)state;
     struct test_server *server = test_rdma_server();
-    struct memkv_client *client = test_client_open(server, 1000);
+    struct memkv_client *client = test_client_open(server, 20000);
     struct memkv_error error;
     struct flow flow = flow_of(1, 9 * MIB);
     put_stream(client, "k", &flow);
     server->holds_writes = true;
     flow.calls = 0;
+    memkv_set_timeout(client, 500);
     assert_int_equal(memkv_get_stream(client, "k", 1, target, &flow, &error), MEMKV_DEADLINE);
+    memkv_set_timeout(client, 20000);
     server->holds_writes = false;
     test_lanes_break(MKV_LANE_REASON_RETRY_EXCEEDED);
     get_stream(client, "k", &flow);
@@ -449,43 +439,232 @@ static void test_client_rdma_piece__lane_breaks_under_way__next_goes_over_tcp(vo
     test_rdma_end(client, server);
 }
 
-/* A get that is over before its time leaves its slots to the server until that has answered. */
+/* Not to be registered as a whole, so that it comes by way of slots. */
+#define SLOTS_BYTES (MKV_RDMA_CACHED_RANGE_BYTES_MAX + MIB)
+
+/* A client with a value of SLOTS_BYTES under "k". */
+struct slots_world {
+    struct test_server *server;
+    struct memkv_client *client;
+    uint8_t *put;
+    uint8_t *got;
+    struct memkv_item get;
+    struct memkv_item exists;
+};
+
+static struct slots_world slots_begin(void) {
+    struct slots_world world = {.server = server_of_blocks(8 * MIB),
+                                .put = test_rdma_value(1, SLOTS_BYTES),
+                                .got = malloc(SLOTS_BYTES)};
+    world.client = test_client_open(world.server, 20000);
+    test_rdma_put(world.client, "k", world.put, SLOTS_BYTES);
+    world.get = (struct memkv_item){.op = MEMKV_OP_GET,
+                                    .key = "k",
+                                    .key_bytes = 1,
+                                    .buffer = world.got,
+                                    .capacity = SLOTS_BYTES};
+    world.exists = (struct memkv_item){.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1};
+    memset(world.got, 0x77, SLOTS_BYTES);
+    return world;
+}
+
+/* Nothing has come to the caller's memory since the call was over. */
+static void slots_end(struct slots_world *world) {
+    for (uint64_t index = 0; index < SLOTS_BYTES; index += 4096) {
+        assert_int_equal(world->got[index], 0x77);
+    }
+    expect_nothing_held(world->client);
+    free(world->put);
+    free(world->got);
+    test_rdma_end(world->client, world->server);
+}
+
+/* A get that is over before its time leaves its slots to the server until that has answered, while
+ * others are under way there. */
 static void test_client_rdma_piece__deadline_of_a_get__slots_stay_the_servers(void **state) {
     (void)state;
-    struct test_server *server = server_of_blocks(8 * MIB);
-    struct memkv_client *client = test_client_open(server, 20000);
+    struct slots_world world = slots_begin();
+    struct memkv_client *client = world.client;
     struct memkv_completion completion;
-    const uint64_t byte_count = MKV_RDMA_CACHED_RANGE_BYTES_MAX + MIB;
-    uint8_t *put = test_rdma_value(1, byte_count);
-    uint8_t *got = malloc(byte_count);
-    test_rdma_put(client, "k", put, byte_count);
-    server->holds_writes = true;
-    struct memkv_item item = {
-        .op = MEMKV_OP_GET, .key = "k", .key_bytes = 1, .buffer = got, .capacity = byte_count};
-    struct memkv_item other = {.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1};
-    assert_int_equal(memkv_submit(client, &item, 1, 1, 300, NULL), MEMKV_OK);
-    assert_int_equal(memkv_submit(client, &other, 1, 2, 20000, NULL), MEMKV_OK);
+    world.server->holds_writes = true;
+    world.server->defers_exists = true;
+    assert_int_equal(memkv_submit(client, &world.get, 1, 7, 300, NULL), MEMKV_OK);
+    assert_int_equal(memkv_submit(client, &world.exists, 1, 0, 20000, NULL), MEMKV_OK);
     assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
-    assert_int_equal(item.status, MEMKV_DEADLINE);
-    assert_true(memory_of(client)->bounce_used[0] != 0);
-    memset(got, 0x77, byte_count);
-    server->holds_writes = false;
-    assert_int_equal(memkv_wait(client, &completion, 1, 10000), 1);
-    assert_int_equal(other.status, MEMKV_OK);
+    assert_int_equal(world.get.status, MEMKV_DEADLINE);
+    assert_int_equal(test_rdma_bounced(client), 1);
+    world.server->holds_writes = false;
     /* What still comes is dropped, and every slot of it taken, until it is answered. */
-    for (uint32_t round = 0; round < 5000 && memory_of(client)->bounce_used[0] != 0; round++) {
-        assert_int_equal(memkv_submit(client, &other, 1, 3, 20000, NULL), MEMKV_OK);
-        assert_int_equal(memkv_wait(client, &completion, 1, 10000), 1);
-        assert_int_equal(other.status, MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 20000), 1);
+    assert_int_equal(world.exists.status, MEMKV_OK);
+    assert_int_equal(test_rdma_bounced(client), 0);
+    assert_int_equal(world.server->connect_count, 1);
+    assert_true(world.server->takens > 0);
+    slots_end(&world);
+}
+
+/* Between calls nobody takes slots: the server would wait in vain. */
+static void test_client_rdma_piece__cancelled_get_alone__its_connection_ends_with_it(void **state) {
+    (void)state;
+    struct slots_world world = slots_begin();
+    struct memkv_client *client = world.client;
+    struct memkv_completion completion;
+    world.server->holds_writes = true;
+    assert_int_equal(memkv_submit(client, &world.get, 1, 7, 20000, NULL), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 30), 0);
+    assert_int_equal(test_rdma_bounced(client), 1);
+    assert_int_equal(memkv_cancel(client, 7, NULL), MEMKV_OK);
+    assert_int_equal(test_rdma_bounced(client), 0);
+    world.server->holds_writes = false;
+    assert_int_equal(memkv_wait(client, &completion, 1, 0), 1);
+    assert_int_equal(world.get.status, MEMKV_CANCELLED);
+    for (uint32_t round = 0; round < 10000 && world.server->late_writes == 0; round++) {
+        usleep(1000);
     }
-    for (uint64_t index = 0; index < byte_count; index += 4096) {
-        assert_int_equal(got[index], 0x77);
+    assert_int_equal(world.server->late_writes, 1);
+    /* It was this side's doing: the next goes by RDMA again. */
+    assert_int_equal(memkv_exists(client, "k", 1, NULL), MEMKV_OK);
+    assert_int_equal(world.server->connect_count, 2);
+    slots_end(&world);
+}
+
+static void test_client_rdma_piece__cancelled_get_and_another_call__ends_behind_that(void **state) {
+    (void)state;
+    struct slots_world world = slots_begin();
+    struct memkv_client *client = world.client;
+    struct memkv_completion completion;
+    assert_int_equal(memkv_submit(client, &world.get, 1, 7, 20000, NULL), MEMKV_OK);
+    assert_int_equal(memkv_submit(client, &world.exists, 1, 0, 20000, NULL), MEMKV_OK);
+    for (uint32_t round = 0; round < 10000 && world.server->remote_gets < MKV_RDMA_SLOTS; round++) {
+        usleep(1000);
     }
-    assert_int_equal(server->connect_count, 1);
-    assert_true(server->takens > 0);
+    assert_true(world.server->remote_gets >= MKV_RDMA_SLOTS); /* then it waits for TAKEN */
+    assert_int_equal(memkv_cancel(client, 7, NULL), MEMKV_OK);
+    memset(world.got, 0x77, SLOTS_BYTES);
+    assert_int_equal(test_rdma_bounced(client), 1);
+    assert_int_equal(memkv_wait(client, &completion, 1, 0), 1);
+    assert_int_equal(completion.cookie, 7);
+    assert_int_equal(memkv_wait(client, &completion, 1, 10000), 1);
+    assert_int_equal(world.exists.status, MEMKV_OK);
+    assert_int_equal(test_rdma_bounced(client), 0);
+    assert_int_equal(world.server->connection_count, 1);
+    slots_end(&world);
+}
+
+/* ---- bounce buffers ------------------------------------------------------------------------- */
+
+/* No more than a small value needs is registered for it, and more behind a large one. */
+static void test_client_rdma_piece__streamed_gets__registered_memory_grows_with_them(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct flow small = flow_of(1, 300000);
+    struct flow large = flow_of(2, 9 * MIB);
+    put_stream(client, "small", &small);
+    put_stream(client, "large", &large);
+    const unsigned long locked = test_verbs.locked; /* of stages */
+    get_stream(client, "small", &small);
+    assert_int_equal(server->remote_gets, 1);
+    assert_int_equal(test_verbs.locked - locked, MKV_RDMA_SLOTS_FIRST * MIB);
+    get_stream(client, "large", &large);
+    assert_int_equal(test_verbs.locked - locked, MKV_RDMA_SLOTS_FIRST * MIB);
+    get_stream(client, "large", &large);
+    assert_int_equal(test_verbs.locked - locked, (MKV_RDMA_SLOTS_FIRST + MKV_RDMA_SLOTS) * MIB);
+    assert_int_equal(server->stream_bytes, 0);
     expect_nothing_held(client);
-    free(put);
-    free(got);
+    free(small.bytes);
+    free(large.bytes);
+    test_rdma_end(client, server);
+}
+
+/* A piece of a streamed value costs a TAKEN at most, and that no more than one doorbell. */
+static void test_client_rdma_piece__streamed_get__no_more_said_than_pieces_taken(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct flow flow = flow_of(1, 10 * MIB);
+    put_stream(client, "k", &flow);
+    const uint32_t doorbells = test_verbs.doorbells;
+    get_stream(client, "k", &flow);
+    get_stream(client, "k", &flow);
+    assert_in_range(server->takens, 2, 2 * 9); /* not of the last one */
+    assert_in_range(test_verbs.doorbells - doorbells, 4, 2 * 10);
+    free(flow.bytes);
+    test_rdma_end(client, server);
+}
+
+/* Takes bounce buffers of `bytes` each, and says how many there were of `count`. */
+static uint32_t bounces_take(struct memkv_client *client, struct mkv_rdma_place *places,
+                             uint32_t count, uint64_t bytes) {
+    static uint8_t source[MKV_RDMA_BOUNCE_BYTES];
+    struct mkv_rdma_port *port = &client->rdma->ports[0];
+    uint32_t taken = 0;
+    while (taken < count && mkv_rdma_place_take(port, source, bytes, true, false, &places[taken])) {
+        assert_int_equal(places[taken].kind, MKV_RDMA_BOUNCED);
+        memset(places[taken].bounce, (int)taken + 1, bytes);
+        taken++;
+    }
+    for (uint32_t index = 0; index < taken; index++) {
+        assert_int_equal(places[index].bounce[0], index + 1);
+        assert_int_equal(places[index].bounce[bytes - 1], index + 1);
+    }
+    return taken;
+}
+
+static void bounces_give(struct memkv_client *client, struct mkv_rdma_place *places,
+                         uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) {
+        mkv_rdma_place_give(&client->rdma->ports[0], &places[index], false);
+    }
+}
+
+static void test_client_rdma_piece__bounce_buffers__are_made_as_needed_and_bounded(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct mkv_rdma_place places[32];
+    assert_int_equal(bounces_take(client, places, 1, 100), 1);
+    assert_int_equal(test_verbs.locked, MIB);
+    bounces_give(client, places, 1);
+    assert_int_equal(bounces_take(client, places, 32, MIB), 16);
+    assert_int_equal(test_verbs.locked, MKV_RDMA_BOUNCE_BYTES);
+    assert_int_equal(test_verbs.registrations, 5); /* 1, 1, 2, 4 and 8 MiB */
+    bounces_give(client, places, 16);
+    /* One large one: the small ones make way. */
+    assert_int_equal(bounces_take(client, places, 32, 16 * MIB), 1);
+    assert_int_equal(test_verbs.locked, MKV_RDMA_BOUNCE_BYTES);
+    assert_int_equal(test_verbs.regions, 1);
+    bounces_give(client, places, 1);
+    assert_int_equal(bounces_take(client, places, 32, 3 * MIB), 5);
+    assert_int_equal(bounces_take(client, places + 5, 32, MIB + 1), 0);
+    assert_int_equal(bounces_take(client, places + 5, 32, MIB), 1);
+    bounces_give(client, places, 6);
+    assert_int_equal(test_verbs.registrations, 6);
+    expect_nothing_held(client);
+    test_rdma_end(client, server);
+}
+
+/* What may be locked is used up, and nothing more is asked for within a second. */
+static void test_client_rdma_piece__bounce_buffers_where_less_may_be_locked__what_there_is(
+    void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct mkv_rdma_place places[32];
+    test_verbs.locked_max = 7 * MIB;
+    assert_int_equal(bounces_take(client, places, 32, MIB), 7);
+    bounces_give(client, places, 7);
+    assert_int_equal(bounces_take(client, places, 32, 4 * MIB), 1);
+    bounces_give(client, places, 1);
+    assert_int_equal(bounces_take(client, places, 32, 5 * MIB), 0);
+    mkv_rdma_slots_learn(&client->rdma->ports[0], 100 * MIB);
+    assert_true(mkv_rdma_slots_take(&client->rdma->ports[0], 0, &places[0]));
+    assert_int_equal(places[0].remote.slots, 4);
+    bounces_give(client, places, 1);
+    test_verbs.locked_max = 0;
+    memory_of(client)->bounce_refused_ns = 1; /* long ago */
+    assert_int_equal(bounces_take(client, places, 32, 5 * MIB), 2);
+    bounces_give(client, places, 2);
     test_rdma_end(client, server);
 }
 
@@ -508,6 +687,12 @@ int main(void) {
         PIECE_TEST(test_client_rdma_piece__taken_of_more_than_was_sent__connection_ends),
         PIECE_TEST(test_client_rdma_piece__lane_breaks_under_way__next_goes_over_tcp),
         PIECE_TEST(test_client_rdma_piece__deadline_of_a_get__slots_stay_the_servers),
+        PIECE_TEST(test_client_rdma_piece__cancelled_get_alone__its_connection_ends_with_it),
+        PIECE_TEST(test_client_rdma_piece__cancelled_get_and_another_call__ends_behind_that),
+        PIECE_TEST(test_client_rdma_piece__streamed_gets__registered_memory_grows_with_them),
+        PIECE_TEST(test_client_rdma_piece__streamed_get__no_more_said_than_pieces_taken),
+        PIECE_TEST(test_client_rdma_piece__bounce_buffers__are_made_as_needed_and_bounded),
+        PIECE_TEST(test_client_rdma_piece__bounce_buffers_where_less_may_be_locked__what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,7 +289,7 @@ static void test_client_rdma__refused_a_while_ago__asked_for_again(void **state)
     test_rdma_put(client, "c", memory, TEST_RDMA_BYTES);
     assert_int_equal(server->remote_puts, 1);
     assert_int_equal(test_verbs.regions, 1);
-    assert_non_null(kept->bounce);
+    assert_int_equal(kept->bounce_bytes, MKV_RDMA_BOUNCE_BYTES_MIN);
     LIST_FIRST(&client->buffers)->regions[0].refused_ns = 1;
     test_rdma_put(client, "d", memory, TEST_RDMA_BYTES);
     assert_int_equal(server->remote_puts, 2);
@@ -388,7 +388,7 @@ static void test_client_rdma__caller_memory_is_refused__goes_through_a_bounce_bu
     assert_int_equal(test_verbs.registrations, 1); /* of the bounce buffer */
     assert_int_equal(server->remote_puts, 1);
     assert_int_equal(server->remote_gets, 1);
-    assert_int_equal(client->rdma->ports[0].memory.bounce_used[0], 0);
+    assert_int_equal(test_rdma_bounced(client), 0);
     free(small);
     free(got);
     test_rdma_end(client, server);
@@ -449,7 +449,7 @@ static void test_client_rdma__commit__its_memory_is_not_kept_registered(void **s
     assert_int_equal(memkv_wait(client, &completion, 1, 30), 0);
     assert_int_equal(test_verbs.exposures, 1);
     assert_int_equal(client->rdma->ports[0].memory.range_count, 0);
-    assert_int_not_equal(client->rdma->ports[0].memory.bounce_used[0], 0);
+    assert_int_equal(test_rdma_bounced(client), 1);
     assert_int_equal(memkv_cancel(client, 1, NULL), MEMKV_OK);
     assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
     server->is_paused = false;
@@ -561,14 +561,14 @@ static void test_client_rdma__deadline_of_a_bounced_get__other_calls_go_on(void 
     assert_int_equal(memkv_submit(client, &other, 1, 2, 10000, &error), MEMKV_OK);
     assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
     assert_int_equal(item.status, MEMKV_DEADLINE);
-    assert_int_not_equal(client->rdma->ports[0].memory.bounce_used[0], 0);
+    assert_int_equal(test_rdma_bounced(client), 1);
     memset(got, 0x77, TEST_RDMA_BYTES);
     server->holds_writes = false;
     assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
     assert_int_equal(other.status, MEMKV_OK);
     assert_int_equal(got[0], 0x77);
     assert_int_equal(got[TEST_RDMA_BYTES - 1], 0x77);
-    assert_int_equal(client->rdma->ports[0].memory.bounce_used[0], 0);
+    assert_int_equal(test_rdma_bounced(client), 0);
     assert_int_equal(server->connect_count, 1);
     free(put);
     free(got);

@@ -253,6 +253,10 @@ static void test_settings__transport__says_what_it_rules_out(void **state) {
     assert_int_equal(read_all(NULL)->rdma_poll_us, MKV_CLIENT_RDMA_POLL_US);
     setenv("MEMKV_RDMA_POLL_US", "0", 1);
     assert_int_equal(read_all(NULL)->rdma_poll_us, 0);
+    setenv("MEMKV_RDMA_POLL_US", "00", 1);
+    assert_int_equal(read_all(NULL)->rdma_poll_us, 0);
+    setenv("MEMKV_RDMA_POLL_US", "0x", 1);
+    expect_fault("MEMKV_RDMA_POLL_US '0x': a number from 0 to 10000");
     setenv("MEMKV_RDMA_POLL_US", "10000", 1);
     assert_int_equal(read_all(NULL)->rdma_poll_us, 10000);
     setenv("MEMKV_RDMA_POLL_US", "10001", 1);

@@ -10,6 +10,9 @@
 struct memkv_client *test_client_open(const struct test_server *server, uint32_t timeout_ms);
 /* Closes the client, then stops the server, which fails the test if it has a complaint. */
 void test_close_both(struct memkv_client *client, struct test_server *server);
+/* Ends the connection of this socket of a server's, and returns when the client's side has the
+ * end. */
+void test_hang_up(int peer);
 /* Fails the test if the error's text has no such part. */
 void test_expect_text(const struct memkv_error *error, const char *part);
 

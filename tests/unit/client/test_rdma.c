@@ -5,10 +5,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "client/engine.h"
 
 const struct test_server_options test_with_rdma = {.has_rdma = true, .is_concurrent = true};
 
@@ -61,4 +64,24 @@ void test_rdma_get(struct memkv_client *client, const char *key, const uint8_t *
     }
     assert_int_equal(got_bytes, byte_count);
     assert_memory_equal(buffer, bytes, byte_count);
+}
+
+uint32_t test_rdma_bounced(const struct memkv_client *client) {
+    const struct mkv_rdma_memory *memory = &client->rdma->ports[0].memory;
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < MKV_RDMA_BOUNCES; index++) {
+        count += memory->bounces[index].use_count;
+    }
+    return count;
+}
+
+void test_rdma_key(const struct memkv_client *client, uint32_t remote, char *key,
+                   size_t byte_count) {
+    for (uint32_t index = 0; index < 1000; index++) {
+        const int key_bytes = snprintf(key, byte_count, "key-%u", index);
+        if (mkv_call_owner(client, key, (uint32_t)key_bytes) == remote) {
+            return;
+        }
+    }
+    fail_msg("%s", "no key");
 }

@@ -25,5 +25,10 @@ void test_rdma_put(struct memkv_client *client, const char *key, const uint8_t *
                    uint64_t byte_count);
 void test_rdma_get(struct memkv_client *client, const char *key, const uint8_t *bytes,
                    uint64_t byte_count, uint8_t *buffer);
+/* Places in bounce buffers of the client's first port. */
+uint32_t test_rdma_bounced(const struct memkv_client *client);
+/* A key of that server of the client's, with its NUL. */
+void test_rdma_key(const struct memkv_client *client, uint32_t remote, char *key,
+                   size_t byte_count);
 
 #endif

@@ -130,16 +130,10 @@ static void value_store(struct test_server *server, const uint8_t *key, uint32_t
     }
 }
 
-static struct mkv_root root_of(const uint8_t *bytes, uint64_t length) {
-    uint64_t sums[MKV_CHUNKS_MAX];
-    mkv_chunk_sums(bytes, (uint32_t)length, sums);
-    return mkv_root_of_sums((uint32_t)length, sums);
-}
-
 static struct mkv_root root_of_value(const struct test_server *server,
                                      const struct test_value *value) {
     return value->length <= server->options.limits.block_bytes_max
-               ? root_of(value->bytes, value->length)
+               ? test_root(value->bytes, value->length)
                : (struct mkv_root){{0}};
 }
 
@@ -172,7 +166,7 @@ static bool finish_put(struct test_server *server, struct test_pending *pending)
         if (pending->values[index] != NULL) {
             const bool is_block = item->length <= server->options.limits.block_bytes_max;
             const struct mkv_root root =
-                is_block ? root_of(pending->values[index], item->length) : (struct mkv_root){{0}};
+                is_block ? test_root(pending->values[index], item->length) : (struct mkv_root){{0}};
             if (!mkv_root_equal(root, item->root)) {
                 complain(server, "the root of a PUT is not that of its bytes");
             }
@@ -225,7 +219,7 @@ static bool pull_remote(struct test_server *server, struct test_pending *pending
             return false;
         }
         whole(server)->remote_puts++;
-        if (!mkv_root_equal(root_of(bytes, item->length), item->root)) {
+        if (!mkv_root_equal(test_root(bytes, item->length), item->root)) {
             pending->results[index].status = MKV_STATUS_INVALID;
             pending->values[index] = NULL;
             free(bytes);
@@ -304,7 +298,7 @@ static bool pull_piece(struct test_server *server, const struct mkv_native_data 
         return false;
     }
     whole(server)->remote_pieces++;
-    if (!mkv_root_equal(root_of(bytes, data->bytes), data->root)) {
+    if (!mkv_root_equal(test_root(bytes, data->bytes), data->root)) {
         return complain(server, "DATA by RDMA of another root");
     }
     server->taken_count++;
@@ -340,6 +334,34 @@ static bool take_data(struct test_server *server, const struct mkv_native_header
 static bool receive_frame(struct test_server *server, struct mkv_native_header *header);
 static bool take_frame(struct test_server *server, const struct mkv_native_header *header);
 
+static bool defer(struct test_server *server, const struct mkv_native_header *header) {
+    if (server->deferred != NULL) {
+        return complain(server, "more EXISTS beside a GET than the test server takes");
+    }
+    server->deferred = malloc(MKV_NATIVE_HEADER_BYTES + header->body_bytes);
+    assert_non_null(server->deferred);
+    mkv_native_header_encode(header, server->deferred);
+    memcpy(server->deferred + MKV_NATIVE_HEADER_BYTES, server->body, header->body_bytes);
+    return true;
+}
+
+/* False closes the connection. */
+static bool take_deferred(struct test_server *server) {
+    struct mkv_native_header header;
+    uint8_t *bytes = server->deferred;
+    if (bytes == NULL) {
+        return true;
+    }
+    server->deferred = NULL;
+    bool is_going_on = mkv_native_header_decode(bytes, &header) == MKV_NATIVE_OK;
+    if (is_going_on) {
+        memcpy(server->body, bytes + MKV_NATIVE_HEADER_BYTES, header.body_bytes);
+        is_going_on = take_frame(server, &header);
+    }
+    free(bytes);
+    return is_going_on;
+}
+
 /* Waits until the client is done with so many DATA of its GET; nothing else comes meanwhile but
  * EXISTS. */
 static bool await_taken(struct test_server *server, uint64_t request_id, uint64_t count) {
@@ -350,7 +372,8 @@ static bool await_taken(struct test_server *server, uint64_t request_id, uint64_
             return false;
         }
         if (header.op == MKV_NATIVE_EXISTS) {
-            if (!take_frame(server, &header)) {
+            if (!(whole(server)->defers_exists ? defer(server, &header)
+                                               : take_frame(server, &header))) {
                 return false;
             }
             continue;
@@ -406,7 +429,7 @@ static bool send_value(struct test_server *server, const struct mkv_native_heade
             .offset = offset + done,
             .length = value->length,
             .bytes = bytes,
-            .root = is_part_rooted ? root_of(value->bytes + offset + done, bytes)
+            .root = is_part_rooted ? test_root(value->bytes + offset + done, bytes)
                                    : root_of_value(server, value)};
         struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
                                            .request_id = request->request_id,
@@ -460,7 +483,7 @@ static bool take_get(struct test_server *server, const struct mkv_native_header 
             return false;
         }
     }
-    return send_results(server, header, results, header->item_count);
+    return send_results(server, header, results, header->item_count) && take_deferred(server);
 }
 
 static bool take_keys(struct test_server *server, const struct mkv_native_header *header,
@@ -679,6 +702,7 @@ static void buffers_free(struct test_server *server) {
         free(server->held[index].bytes);
     }
     free(server->pending);
+    free(server->deferred);
     free(server->body);
 }
 
@@ -727,19 +751,6 @@ static void *accept_loop(void *context) {
         }
         close(peer);
     }
-}
-
-struct mkv_native_hello_answer test_limits(void) {
-    return (struct mkv_native_hello_answer){.version = 1,
-                                            .shard_count = 1,
-                                            .items_max = MKV_NATIVE_ITEMS_MAX,
-                                            .body_bytes_max = MKV_NATIVE_BODY_BYTES_MAX,
-                                            .inline_bytes_max = MKV_NATIVE_INLINE_BYTES_MAX,
-                                            .block_bytes_max = 1024 * 1024,
-                                            .value_bytes_max = 1ull << 30,
-                                            .requests_max = 64,
-                                            .deadline_ms = 5000,
-                                            .server_version = "test"};
 }
 
 struct test_server *test_server_start(const struct test_server_options *options) {

@@ -79,8 +79,9 @@ struct test_server {
     atomic_uint stream_bytes;           /* of payloads, that went between headers */
     atomic_uint holds_taken;            /* 1: what DATA names is read, and nothing said of it */
     atomic_uint taken_extra;            /* TAKEN says so many more than were read */
-    atomic_bool holds_writes; /* a GET by RDMA waits until this is false, or its lane ends */
-    atomic_uint late_writes;  /* WRITEs behind the end of a lane */
+    atomic_bool holds_writes;  /* a GET by RDMA waits until this is false, or its lane ends */
+    atomic_bool defers_exists; /* what comes while a GET waits for TAKEN is answered behind it */
+    atomic_uint late_writes;   /* WRITEs behind the end of a lane */
     struct mkv_endpoint *_Atomic lane; /* NULL: frames go over TCP */
     int listener;
     uint16_t port;
@@ -106,6 +107,7 @@ struct test_server {
     uint64_t taken_count; /* DATA that were read by RDMA */
     uint32_t answers_sent;
     uint8_t *body;
+    uint8_t *deferred; /* header and body of an EXISTS; NULL: there is none */
     struct test_value values[TEST_VALUES_MAX];
     struct test_pending *pending;
     struct {
@@ -126,6 +128,8 @@ struct test_value *test_value_find(struct test_value *values, const uint8_t *key
 bool test_value_store(struct test_value *values, const uint8_t *key, uint32_t key_bytes,
                       uint8_t *bytes, uint64_t length);
 void test_value_drop(struct test_value *value);
+/* Of so many bytes, a block at most. */
+struct mkv_root test_root(const uint8_t *bytes, uint64_t length);
 /* Ends the thread, frees all, and fails the test if the client sent what it must not. */
 void test_server_stop(struct test_server *server);
 

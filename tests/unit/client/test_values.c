@@ -1,10 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "core/hash.h"
 #include "tests/unit/client/test_server.h"
+
+struct mkv_native_hello_answer test_limits(void) {
+    return (struct mkv_native_hello_answer){.version = 1,
+                                            .shard_count = 1,
+                                            .items_max = MKV_NATIVE_ITEMS_MAX,
+                                            .body_bytes_max = MKV_NATIVE_BODY_BYTES_MAX,
+                                            .inline_bytes_max = MKV_NATIVE_INLINE_BYTES_MAX,
+                                            .block_bytes_max = 1024 * 1024,
+                                            .value_bytes_max = 1ull << 30,
+                                            .requests_max = 64,
+                                            .deadline_ms = 5000,
+                                            .server_version = "test"};
+}
 
 uint8_t test_pattern(uint32_t seed, uint64_t index) {
     return (uint8_t)((((index + 1) * 0x9e3779b97f4a7c15ull) >> 56) + seed);
@@ -54,6 +76,25 @@ bool test_send_frame(int peer, const struct mkv_native_header *header, const voi
     mkv_native_header_encode(header, bytes);
     return test_send(peer, bytes, sizeof bytes) && test_send(peer, body, header->body_bytes) &&
            test_send(peer, payload, (size_t)header->payload_bytes);
+}
+
+struct mkv_root test_root(const uint8_t *bytes, uint64_t length) {
+    uint64_t sums[MKV_CHUNKS_MAX];
+    mkv_chunk_sums(bytes, (uint32_t)length, sums);
+    return mkv_root_of_sums((uint32_t)length, sums);
+}
+
+void test_hang_up(int peer) {
+    struct tcp_info info;
+    socklen_t bytes = sizeof info;
+    const int own = dup(peer); /* its thread closes the other one as soon as it sees the end */
+    assert_true(own >= 0);
+    assert_int_equal(shutdown(own, SHUT_RDWR), 0);
+    do {
+        usleep(1000);
+        assert_int_equal(getsockopt(own, IPPROTO_TCP, TCP_INFO, &info, &bytes), 0);
+    } while (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_FIN_WAIT1);
+    close(own);
 }
 
 /* ---- values --------------------------------------------------------------------------------- */

@@ -163,7 +163,8 @@ enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs) {
 bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, bool remote,
                         struct mkv_verbs_region **region, char *problem) {
     MKV_ASSERT(remote);
-    if (test_verbs.refuses_to_register) {
+    const unsigned long most = test_verbs.locked_max;
+    if (test_verbs.refuses_to_register || (most > 0 && test_verbs.locked + bytes > most)) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "no more memory may be locked (ulimit -l)");
         return false;
     }
@@ -179,6 +180,7 @@ bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, boo
     pthread_mutex_unlock(&lock);
     test_verbs.regions++;
     test_verbs.registrations++;
+    test_verbs.locked += bytes;
     return true;
 }
 
@@ -187,6 +189,7 @@ void mkv_verbs_unregister(struct mkv_verbs_region *region) {
     MKV_ASSERT(region->verbs != NULL);
     region->verbs->region_count--;
     region->verbs = NULL;
+    test_verbs.locked -= region->bytes;
     free(region->lost);
     region->lost = NULL;
     pthread_mutex_unlock(&lock);

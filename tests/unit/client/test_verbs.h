@@ -24,11 +24,13 @@ struct test_verbs {
     atomic_bool holds_drains;   /* a lane that stops is not drained */
     atomic_ulong timer_ns;      /* how soon each port wants to be polled; 0: never */
     atomic_uint send_bytes_max; /* that a lane holds for the server; 0: 65536 */
+    atomic_ulong locked_max;    /* bytes that may be registered at a time; 0: any number */
     /* What was seen. */
     atomic_uint opens;
     atomic_uint ports;         /* that are open */
     atomic_uint regions;       /* that are registered */
     atomic_uint registrations; /* ever */
+    atomic_ulong locked;       /* bytes that are registered */
     atomic_uint endpoints;     /* that are not destroyed */
     atomic_uint connects;
     atomic_uint doorbells;     /* polls that had something to send */

@@ -37,6 +37,7 @@ struct device {
     size_t gid_count;
     bool has_no_address; /* but what the kernel gives by itself */
     bool has_second;     /* one more address than 10.0.0.7: 10.0.0.8, before it */
+    uint32_t acknowledged;
 };
 
 struct seen {
@@ -109,6 +110,7 @@ static int get_async_event(struct ibv_context *context, struct ibv_async_event *
 
 static void ack_async_event(struct ibv_async_event *event) {
     (void)event;
+    fake.acknowledged++;
 }
 
 static int query_port(struct ibv_context *context, uint8_t port,
@@ -160,6 +162,11 @@ static const struct mkv_verbs_library library = {
 static void tell(enum ibv_event_type type) {
     fake.events[fake.event_count++] =
         (struct ibv_async_event){.event_type = type, .element = {.port_num = 1}};
+}
+
+static void tell_of_queue_pair(enum ibv_event_type type) {
+    fake.events[fake.event_count++] =
+        (struct ibv_async_event){.event_type = type, .element = {.qp = &fake.qp}};
 }
 
 /* ---- a port and an endpoint of it ------------------------------------------------------------ */
@@ -293,6 +300,107 @@ static void test_poll__port_goes_down_behind_its_gid__endpoints_break(void **sta
     end(verbs, endpoint, 3 * SECOND_NS);
 }
 
+/* What an event is of. */
+enum event_of {
+    OF_PORT,
+    OF_OTHER_PORT, /* of the same device */
+    OF_QUEUE_PAIR,
+    OF_DEVICE, /* or of its completion queue, or of another queue: one lane does not show it */
+};
+
+static const struct event_case {
+    enum ibv_event_type type;
+    enum event_of of;
+    enum mkv_verbs_state state;
+    enum mkv_lane_reason reason; /* NONE: the lane goes on */
+} event_cases[] = {
+    {IBV_EVENT_CQ_ERR, OF_DEVICE, MKV_VERBS_GONE, MKV_LANE_REASON_DEVICE},
+    {IBV_EVENT_QP_FATAL, OF_QUEUE_PAIR, MKV_VERBS_ACTIVE, MKV_LANE_REASON_LOCAL_ERROR},
+    {IBV_EVENT_QP_REQ_ERR, OF_QUEUE_PAIR, MKV_VERBS_ACTIVE, MKV_LANE_REASON_LOCAL_ERROR},
+    {IBV_EVENT_QP_ACCESS_ERR, OF_QUEUE_PAIR, MKV_VERBS_ACTIVE, MKV_LANE_REASON_LOCAL_ERROR},
+    {IBV_EVENT_COMM_EST, OF_QUEUE_PAIR, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_SQ_DRAINED, OF_QUEUE_PAIR, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_PATH_MIG, OF_QUEUE_PAIR, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_PATH_MIG_ERR, OF_QUEUE_PAIR, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_DEVICE_FATAL, OF_DEVICE, MKV_VERBS_GONE, MKV_LANE_REASON_DEVICE},
+    {IBV_EVENT_PORT_ACTIVE, OF_PORT, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_PORT_ERR, OF_PORT, MKV_VERBS_PORT_DOWN, MKV_LANE_REASON_PORT_DOWN},
+    {IBV_EVENT_PORT_ERR, OF_OTHER_PORT, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_LID_CHANGE, OF_PORT, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_PKEY_CHANGE, OF_PORT, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_SM_CHANGE, OF_PORT, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_SRQ_ERR, OF_DEVICE, MKV_VERBS_GONE, MKV_LANE_REASON_DEVICE},
+    {IBV_EVENT_SRQ_LIMIT_REACHED, OF_DEVICE, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_QP_LAST_WQE_REACHED, OF_QUEUE_PAIR, MKV_VERBS_ACTIVE, MKV_LANE_REASON_FLUSHED},
+    {IBV_EVENT_CLIENT_REREGISTER, OF_PORT, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_GID_CHANGE, OF_PORT, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {IBV_EVENT_WQ_FATAL, OF_DEVICE, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE},
+    {(enum ibv_event_type)40, OF_DEVICE, MKV_VERBS_ACTIVE, MKV_LANE_REASON_NONE}, /* not yet */
+};
+/* Each of verbs.h stands there, and PORT_ERR twice. */
+_Static_assert(sizeof event_cases / sizeof event_cases[0] == IBV_EVENT_WQ_FATAL + 3,
+               "an event of the header has no case");
+
+static void tell_case(const struct event_case *one) {
+    if (one->of == OF_QUEUE_PAIR) {
+        tell_of_queue_pair(one->type);
+    } else {
+        tell(one->type);
+        fake.events[fake.event_count - 1].element.port_num = one->of == OF_OTHER_PORT ? 2 : 1;
+    }
+}
+
+/* While the lane is made, and when it is open: it ends as the event says, or goes on. */
+static void test_poll__each_event_of_a_device__ends_what_it_concerns_alone(void **state) {
+    (void)state;
+    for (size_t index = 0; index < sizeof event_cases / sizeof event_cases[0]; index++) {
+        const struct event_case *one = &event_cases[index];
+        for (uint32_t is_open = 0; is_open < 2; is_open++) {
+            struct mkv_verbs *verbs = make_verbs();
+            struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
+            if (is_open == 1) {
+                complete_probe(verbs);
+                (void)mkv_verbs_poll(verbs, SECOND_NS);
+                assert_int_equal(seen.opened, 1);
+            }
+            tell_case(one);
+            (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+            (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+            if (mkv_verbs_state(verbs) != one->state || seen.reason != one->reason ||
+                seen.broken != (one->reason != MKV_LANE_REASON_NONE) || fake.acknowledged != 1) {
+                fail_msg("event %d, open %u: state %d, broken %u times for %d, acknowledged %u",
+                         (int)one->type, is_open, (int)mkv_verbs_state(verbs), seen.broken,
+                         (int)seen.reason, fake.acknowledged);
+            }
+            if (one->reason == MKV_LANE_REASON_NONE && is_open == 0) {
+                complete_probe(verbs);
+                (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+                assert_int_equal(seen.opened, 1);
+            }
+            end(verbs, endpoint, 2 * SECOND_NS);
+        }
+    }
+}
+
+/* An event may name a queue pair whose endpoint has no lane yet, or none any more. */
+static void test_poll__event_of_a_queue_pair_without_a_lane__changes_nothing(void **state) {
+    static const struct mkv_endpoint_ops none = {.opened = NULL};
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = NULL;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    (void)state;
+    assert_true(mkv_endpoint_create(verbs, &none, NULL, &endpoint, problem));
+    tell_of_queue_pair(IBV_EVENT_QP_FATAL);
+    tell_of_queue_pair(IBV_EVENT_PATH_MIG);
+    tell_of_queue_pair(IBV_EVENT_QP_LAST_WQE_REACHED);
+    tell(IBV_EVENT_PORT_ERR);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(fake.acknowledged, 4);
+    assert_int_equal(seen.broken, 0);
+    assert_int_equal(endpoint->lane.state, MKV_LANE_IDLE);
+    end(verbs, endpoint, 2 * SECOND_NS);
+}
+
 static void test_refresh__a_device_with_many_gids__one_is_found(void **state) {
     struct mkv_verbs *verbs = make_verbs();
     struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
@@ -363,6 +471,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_poll__long_not_called_and_much_came__time_is_looked_at_last),
         cmocka_unit_test(test_poll__port_goes_down_behind_its_gid__endpoints_break),
+        cmocka_unit_test(test_poll__each_event_of_a_device__ends_what_it_concerns_alone),
+        cmocka_unit_test(test_poll__event_of_a_queue_pair_without_a_lane__changes_nothing),
         cmocka_unit_test(test_refresh__a_device_with_many_gids__one_is_found),
         cmocka_unit_test(
             test_refresh__link_local_address_alone_stays__port_is_down_until_it_is_back),
