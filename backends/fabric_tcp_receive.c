@@ -373,7 +373,8 @@ void mkv_tcp_receive_overtake(struct mkv_tcp_connection *connection) {
     uint64_t begin = behind_paused(connection);
     while (has_come(connection, begin + MKV_NATIVE_HEADER_BYTES)) {
         struct mkv_native_header header;
-        if (mkv_native_header_decode(connection->control + begin, &header) != MKV_NATIVE_OK) {
+        if (mkv_native_header_decode(connection->control + begin, &header) != MKV_NATIVE_OK ||
+            (header.flags & MKV_NATIVE_FLAG_ANSWER) != 0) {
             return; /* it is refused in its turn, as are other faults */
         }
         const uint64_t body = begin + MKV_NATIVE_HEADER_BYTES;

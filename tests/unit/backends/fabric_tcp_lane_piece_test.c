@@ -335,6 +335,38 @@ static void test_lane_piece__taken_behind_a_paused_request__goes_on(void **state
     world_destroy(world);
 }
 
+/* What is no frame of a client is not acted upon before its turn, and then refused. */
+static void test_lane_piece__fault_behind_a_paused_request__waits_for_its_turn(void **state) {
+    (void)state;
+    const struct world_options options = {.lanes = true, .requests_max = 1};
+    const struct mkv_native_header answer = {.op = MKV_NATIVE_TAKEN,
+                                             .flags = MKV_NATIVE_FLAG_ANSWER,
+                                             .request_id = 1,
+                                             .status = MKV_STATUS_INVALID,
+                                             .body_bytes = MKV_NATIVE_TAKEN_BYTES};
+    for (uint32_t kind = 0; kind < 3; kind++) {
+        uint8_t bytes[LANE_FRAME_BYTES];
+        struct world *world = world_create(&options);
+        struct lane_client lane;
+        open_rooted(world, &lane);
+        ask(world, &lane, 1, 2 * SLOT, 1);
+        expect_slot(world, &lane, 1, 2 * SLOT, 1, 0);
+        const size_t size = frame_request(bytes, MKV_NATIVE_EXISTS, 2, 1, 0, false);
+        taken_encode(bytes + size, 1, kind == 0 ? 2 : 1); /* more than came, */
+        if (kind == 1) {
+            mkv_native_header_encode(&answer, bytes + size); /* an answer, */
+        } else if (kind == 2) {
+            memset(bytes + size, 0x5a, MKV_NATIVE_HEADER_BYTES); /* or nothing at all */
+        }
+        lane_send(world, &lane, bytes, size + TAKEN_BYTES);
+        say_taken(world, &lane, 1, 1); /* nobody knows any more that this is a frame */
+        assert_false(has_frame(world, &lane));
+        assert_false(lane.is_broken);
+        lane_close(world, &lane);
+        world_destroy(world);
+    }
+}
+
 /* The payload of a request that waits for a buffer is no frame, whatever it looks like. */
 static void test_lane_piece__taken_behind_a_paused_payload__goes_on(void **state) {
     (void)state;
@@ -599,6 +631,7 @@ int main(void) {
         PIECE_TEST(test_lane_piece__slots_never_taken__connection_ends),
         PIECE_TEST(test_lane_piece__one_of_two_never_taken__connection_ends),
         PIECE_TEST(test_lane_piece__taken_behind_a_paused_request__goes_on),
+        PIECE_TEST(test_lane_piece__fault_behind_a_paused_request__waits_for_its_turn),
         PIECE_TEST(test_lane_piece__taken_behind_a_paused_payload__goes_on),
         PIECE_TEST(test_lane_piece__two_large_gets__each_has_its_share_of_the_rounds),
         PIECE_TEST(test_lane_piece__slots_without_roots_or_a_lane__refused),
