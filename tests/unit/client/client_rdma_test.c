@@ -108,6 +108,55 @@ static void test_client_rdma__ranges_and_batches__go_where_they_should(void **st
     test_rdma_end(client, server);
 }
 
+/* Each leaves as a whole when it is submitted, and none waits for another's. */
+static void test_client_rdma__batches_side_by_side__one_doorbell_each(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 60000);
+    enum {
+        BATCHES = 3,
+        COUNT = 20
+    };
+    static struct memkv_item items[BATCHES][COUNT];
+    static char names[COUNT][8];
+    uint8_t *all = test_rdma_value(3, COUNT * TEST_RDMA_BYTES);
+    uint8_t *got = calloc(BATCHES * COUNT, TEST_RDMA_BYTES);
+    for (uint32_t index = 0; index < COUNT; index++) {
+        snprintf(names[index], sizeof names[index], "%u", index);
+        test_rdma_put(client, names[index], all + index * TEST_RDMA_BYTES, TEST_RDMA_BYTES);
+    }
+    server->is_paused = true;
+    for (uint32_t batch = 0; batch < BATCHES; batch++) {
+        for (uint32_t index = 0; index < COUNT; index++) {
+            items[batch][index] = (struct memkv_item){
+                .op = MEMKV_OP_GET,
+                .key = names[index],
+                .key_bytes = strlen(names[index]),
+                .buffer = got + (size_t)(batch * COUNT + index) * TEST_RDMA_BYTES,
+                .capacity = TEST_RDMA_BYTES};
+        }
+        const uint32_t doorbells = test_verbs.doorbells;
+        assert_int_equal(memkv_submit(client, items[batch], COUNT, batch, 0, NULL), MEMKV_OK);
+        assert_int_equal(test_verbs.doorbells - doorbells, 1);
+        assert_int_equal(test_verbs.exposures, 3 * (batch + 1)); /* of 8, 8 and 4 items */
+    }
+    server->is_paused = false;
+    bool is_done[BATCHES] = {false};
+    while (memkv_in_flight(client) > 0) {
+        struct memkv_completion completion;
+        assert_int_equal(memkv_wait(client, &completion, 1, 60000), 1);
+        assert_int_equal(completion.error.status, MEMKV_OK);
+        assert_false(is_done[completion.cookie]);
+        is_done[completion.cookie] = true;
+        assert_memory_equal(got + completion.cookie * COUNT * TEST_RDMA_BYTES, all,
+                            COUNT * TEST_RDMA_BYTES);
+    }
+    assert_int_equal(server->remote_gets, BATCHES * COUNT);
+    free(all);
+    free(got);
+    test_rdma_end(client, server);
+}
+
 static void test_client_rdma__server_sends_in_the_stream_all_the_same__taken(void **state) {
     (void)state;
     struct test_server_options options = test_with_rdma;
@@ -580,6 +629,8 @@ int main(void) {
         cmocka_unit_test_setup(test_client_rdma__values_of_all_sizes__come_back_as_they_were,
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__ranges_and_batches__go_where_they_should,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__batches_side_by_side__one_doorbell_each,
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__server_sends_in_the_stream_all_the_same__taken,
                                test_rdma_begin),
