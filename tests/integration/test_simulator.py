@@ -12,7 +12,7 @@ import unittest
 SOURCE = os.environ.get("MKV_SOURCE_DIR", os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__)))))
 BUILD = os.environ.get("MKV_BUILD_DIR", os.path.join(SOURCE, "build"))
-CLANG_BUILD = os.environ.get("MKV_CLANG_BUILD_DIR", os.path.join(SOURCE, "build-clang"))
+CLANG_BUILD = os.environ.get("MKV_CLANG_BUILD_DIR", os.path.join(SOURCE, "build-asan"))
 LONG = os.environ.get("MKV_LONG") == "1"
 
 RUN_SEEDS = (1, 2, 3)

@@ -47,7 +47,7 @@ static struct world *world_create(void) {
     assert_non_null(world);
     struct mkv_backend_error error;
     const struct mkv_arena_options arena_options = {.bytes = 48 * MKV_MIB,
-                                                    .hugepages = MKV_HUGEPAGES_OFF};
+                                                    .hugepages = MKV_HUGEPAGES_AUTO};
     assert_true(mkv_arena_create(&arena_options, &world->arena, &error));
     const struct mkv_fabric_local_options options = {
         .arena = world->arena, .connections_max = 2, .requests_max = 2, .transfers_max = 8};

@@ -281,7 +281,7 @@ struct world *world_create(const struct world_options *options) {
     const struct mkv_arena_options arena_options = {
         .bytes = given->arena_bytes != 0 ? given->arena_bytes : ARENA_BYTES,
         .metadata_bytes = 0,
-        .hugepages = MKV_HUGEPAGES_OFF};
+        .hugepages = MKV_HUGEPAGES_AUTO};
     assert_true(mkv_arena_create(&arena_options, &world->arena, &error));
     uint32_t units = mkv_arena_unit_count(world->arena);
     if (given->foreign) {

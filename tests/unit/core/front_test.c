@@ -220,11 +220,9 @@ static void test_front__another_tenant__is_forbidden(void **state) {
     input.request.tenant = 1;
     input.request.item_count = 1;
     input.request.items = &item;
-    input.request.request_id = world->request_count;
-    input.request.serial = world->request_count;
-    world->requests[world->request_count].sent = true;
-    world->requests[world->request_count].op = MKV_OP_GET;
-    const uint32_t id = world->request_count++;
+    const uint32_t id = world_request_add(world, MKV_OP_GET);
+    input.request.request_id = id;
+    input.request.serial = id;
     world_step(world, &input);
     assert_int_equal(refused(world, id), MKV_STATUS_FORBIDDEN);
     world_close(world);
@@ -319,9 +317,7 @@ static void test_front__more_items_than_effects__takes_several_steps(void **stat
     for (uint32_t index = 0; index < MKV_FRONT_ITEMS_PER_REQUEST_MAX; index++) {
         items[index].key_bytes = 1;
     }
-    const uint32_t id = world->request_count++;
-    world->requests[id].op = MKV_OP_LOOKUP;
-    world->requests[id].sent = true;
+    const uint32_t id = world_request_add(world, MKV_OP_LOOKUP);
     struct mkv_input input = {.kind = MKV_INPUT_REQUEST, .data = (const uint8_t *)"k"};
     input.data_bytes = 1;
     input.request.request_id = id;

@@ -105,8 +105,9 @@ struct world *world_open(const struct mkv_front_config *config) {
     struct mkv_front_config usual;
     world_config(&usual);
     config = config == NULL ? &usual : config;
-    struct world *world = calloc(1, sizeof *world);
+    struct world *world = malloc(sizeof *world);
     assert_non_null(world);
+    memset(world, 0, offsetof(struct world, events));
     world->slabs = malloc((size_t)config->slab_unit_count * MKV_SLAB_UNIT_STRIDE_BYTES);
     world->unit_users = calloc(config->slab_unit_count, 1);
     assert_non_null(world->slabs);
@@ -562,13 +563,17 @@ static struct mkv_root value_root(const struct world *world, const struct world_
     return root;
 }
 
-uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
-                    const struct world_item *items, uint32_t item_count) {
+uint32_t world_request_add(struct world *world, enum mkv_op op) {
     const uint32_t id = world->request_count++;
     assert_true(id < WORLD_REQUESTS_MAX);
+    world->requests[id] = (struct world_request){.sent = true, .op = op};
+    return id;
+}
+
+uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
+                    const struct world_item *items, uint32_t item_count) {
+    const uint32_t id = world_request_add(world, op);
     struct world_request *request = &world->requests[id];
-    request->sent = true;
-    request->op = op;
     request->item_count = item_count;
     request->connection = (struct mkv_connection_id){.index = connection,
                                                      .generation = world->generation[connection]};

@@ -163,14 +163,15 @@ struct world {
     uint32_t delivered;
     struct world_block blocks[WORLD_BLOCKS_MAX];
     struct world_op ops[WORLD_OPS_MAX];
-    struct world_event events[WORLD_EVENTS_MAX];
     uint32_t event_count;
     uint32_t generation[WORLD_CONNECTIONS];
     bool broken[WORLD_CONNECTIONS];
     bool break_seen[WORLD_CONNECTIONS];
     uint32_t breaks;
-    struct world_request requests[WORLD_REQUESTS_MAX];
     uint32_t request_count;
+    /* Last, since most worlds use few of them: each is cleared when it comes up. */
+    struct world_event events[WORLD_EVENTS_MAX];
+    struct world_request requests[WORLD_REQUESTS_MAX];
 };
 
 /* A world with WORLD_VOLUMES volumes online, 16 slab units, blocks of WORLD_BLOCK_BYTES. `config`
@@ -185,6 +186,8 @@ void world_free(struct world *world);
 void world_restart(struct world *world, const struct mkv_front_config *config);
 /* Checks that nothing is in use: no request, item, slab, credit, nor anything at a volume. */
 void world_check_idle(struct world *world);
+/* A request that the test hands to the front itself; returns its id. */
+uint32_t world_request_add(struct world *world, enum mkv_op op);
 
 /* Sends a request and runs nothing. Returns its id. */
 uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,

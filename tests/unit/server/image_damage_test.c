@@ -29,17 +29,19 @@
 #define RANGE_OFFSET (MKV_CHUNK_BYTES_MIN + 100u)
 #define RANGE_BYTES 500u
 #define TRUNCATION_STEP 16u
-/* GCC's build tries every unit of slots; with sanitizers, which take ten times as long, some. */
+/* GCC's build tries every unit of slots, and more bits of metadata, flipped one at a time; in a unit
+ * of a slot it is one bit. With sanitizers, which take ten times as long, it is some units, and few
+ * bits of each of metadata. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SLOT_UNIT_STEP 7u
+#define METADATA_FLIPS 3u
 #endif
 #endif
 #ifndef SLOT_UNIT_STEP
 #define SLOT_UNIT_STEP 1u
-#endif
-/* Bits that are flipped, one at a time, in a unit of metadata; in one of a slot it is one. */
 #define METADATA_FLIPS 12u
+#endif
 /* Journal blocks of a killed store that no checkpoint has, besides those of its last moments: so
  * many that none is begun right after the next opening, which would hide what was not repaired. */
 #define JOURNAL_BLOCKS_LEFT (RIG_RING_BLOCKS / 2 - 5)

@@ -340,21 +340,19 @@ static uint8_t byte_of(uint32_t seed, uint32_t offset) {
     return (uint8_t)(offset * 7 + seed * 31 + offset / 251);
 }
 
-/* Whether these are the bytes from `offset` on; in a loop that is quick, since a sweep reads every
+/* The bytes of a value; those of seeds that have the same are made once, since a sweep reads every
  * block thousands of times. */
-static bool has_bytes(const uint8_t *bytes, uint32_t seed, uint32_t offset, uint32_t count) {
-    static uint8_t first[RIG_PAYLOAD_BYTES_MAX]; /* those of seed 0 */
-    if (first[1] == 0) {
+static const uint8_t *value_bytes(uint32_t seed) {
+    static uint8_t made[256][RIG_PAYLOAD_BYTES_MAX];
+    static bool is_made[256];
+    const uint8_t first = byte_of(seed, 0); /* all others follow from it */
+    if (!is_made[first]) {
         for (uint32_t at = 0; at < RIG_PAYLOAD_BYTES_MAX; at++) {
-            first[at] = byte_of(0, at);
+            made[first][at] = byte_of(seed, at);
         }
+        is_made[first] = true;
     }
-    const uint8_t more = byte_of(seed, 0);
-    uint32_t wrong = 0;
-    for (uint32_t at = 0; at < count; at++) {
-        wrong |= (uint8_t)(bytes[at] - first[offset + at] - more);
-    }
-    return wrong == 0;
+    return made[first];
 }
 
 static uint8_t *payload_of(const struct rig *rig, uint32_t slab) {
@@ -388,9 +386,7 @@ bool rig_put_unfinished(struct rig *rig, const char *key, struct rig_value value
     assert_true(value.length <= RIG_PAYLOAD_BYTES_MAX);
     uint8_t *payload = payload_of(rig, PUT_SLAB);
     uint64_t sums[MKV_CHUNKS_MAX];
-    for (uint32_t offset = 0; offset < value.length; offset++) {
-        payload[offset] = byte_of(value.seed, offset);
-    }
+    memcpy(payload, value_bytes(value.seed), value.length);
     mkv_chunk_sums(payload, value.length, sums);
     send_key(rig,
              (struct mkv_message){.kind = MKV_MESSAGE_PUT_BEGIN,
@@ -445,9 +441,10 @@ enum rig_read rig_read(struct rig *rig, const char *key, struct rig_value value,
     if (await(rig, MKV_MESSAGE_FOUND)->status != MKV_STATUS_OK) {
         return missing(rig);
     }
-    assert_true(rig->answer.length_units * MKV_UNIT_BYTES <= RIG_PAYLOAD_BYTES_MAX);
+    const uint32_t stored_bytes = rig->answer.length_units * MKV_UNIT_BYTES;
+    assert_true(stored_bytes <= RIG_PAYLOAD_BYTES_MAX);
     uint8_t *payload = payload_of(rig, GET_SLAB);
-    memset(payload, 0x5c, RIG_PAYLOAD_BYTES_MAX);
+    memset(payload, 0x5c, stored_bytes + MKV_UNIT_BYTES); /* a short one lies in its header */
     send_message(rig,
                  (struct mkv_message){.kind = MKV_MESSAGE_READ,
                                       .volume_op = rig->answer.volume_op,
@@ -464,8 +461,8 @@ enum rig_read rig_read(struct rig *rig, const char *key, struct rig_value value,
     if (done->length != value.length || done->bytes != wanted) {
         return RIG_WRONG;
     }
-    return has_bytes(payload + done->slab_offset, value.seed, offset, wanted) ? RIG_IDENTICAL
-                                                                              : RIG_WRONG;
+    const uint8_t *expected = value_bytes(value.seed) + offset;
+    return memcmp(payload + done->slab_offset, expected, wanted) == 0 ? RIG_IDENTICAL : RIG_WRONG;
 }
 
 bool rig_find_block(struct rig *rig, const char *key, struct mkv_volume_block *block) {

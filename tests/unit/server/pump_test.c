@@ -182,7 +182,7 @@ static void make_machines(struct world *world, struct mkv_front_config *front_ou
         .bytes = ARENA_BYTES,
         .metadata_bytes = mkv_round_up_u64(volume_bytes, MKV_UNIT_BYTES) +
                           mkv_round_up_u64(front_bytes, MKV_UNIT_BYTES),
-        .hugepages = MKV_HUGEPAGES_OFF,
+        .hugepages = MKV_HUGEPAGES_AUTO,
     };
     assert_true(mkv_arena_create(&arena_options, &world->arena, &error));
     front.slab_unit_count = mkv_arena_unit_count(world->arena);

@@ -211,7 +211,7 @@ static void world_open(struct world *world, bool tcp) {
     const struct mkv_arena_options arena_options = {
         .bytes = ARENA_BYTES,
         .metadata_bytes = mkv_shard_metadata_bytes(&options, ARENA_BYTES),
-        .hugepages = MKV_HUGEPAGES_OFF,
+        .hugepages = MKV_HUGEPAGES_AUTO,
     };
     assert_true(mkv_arena_create(&arena_options, &world->arena, &error));
     struct mkv_fabric_tcp_options tcp_options = {
