@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/rdma.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,13 +160,26 @@ static struct mkv_rdma_port *port_find(struct mkv_rdma *rdma, const char *device
     return NULL;
 }
 
+/* An IPv4 address as ::ffff:…; of what is none, the address that nobody has. */
+static struct in6_addr address_bytes(const char *text) {
+    struct in6_addr address = IN6ADDR_ANY_INIT;
+    struct in_addr v4;
+    if (inet_pton(AF_INET, text, &v4) == 1) {
+        address.s6_addr[10] = 0xff;
+        address.s6_addr[11] = 0xff;
+        memcpy(&address.s6_addr[12], &v4, sizeof v4);
+    } else if (inet_pton(AF_INET6, text, &address) != 1) {
+        address = (struct in6_addr)IN6ADDR_ANY_INIT;
+    }
+    return address;
+}
+
 /* Whether a port has the address that a connection comes from. */
 static bool is_near(const struct mkv_rdma_port *port, const char *address) {
-    static const char mapped[] = "::ffff:";
-    const char *gid = mkv_verbs_facts(port->verbs)->gid;
-    const bool is_mapped = strncmp(gid, mapped, sizeof mapped - 1) == 0;
-    return strcmp(gid, address) == 0 ||
-           (is_mapped && strcmp(gid + sizeof mapped - 1, address) == 0);
+    const struct in6_addr own = address_bytes(address);
+    const struct in6_addr chosen = address_bytes(mkv_verbs_facts(port->verbs)->gid);
+    return mkv_verbs_has_address(port->verbs, own.s6_addr) ||
+           memcmp(&own, &chosen, sizeof own) == 0; /* where it has none but of its link */
 }
 
 /* Where a lane is made: at the port with the connection's own address, else at the one with the
@@ -285,6 +299,8 @@ struct mkv_rdma_lane *mkv_rdma_lane_new(struct mkv_rdma *rdma, struct mkv_connec
         free(lane);
         return NULL;
     }
+    /* Of those that the port has: others may not lead to the server. */
+    mkv_endpoint_set_address(lane->endpoint, address_bytes(address).s6_addr);
     lane->port = port;
     lane->connection = connection;
     LIST_INSERT_HEAD(&port->lanes, lane, link);

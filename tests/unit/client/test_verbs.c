@@ -42,6 +42,7 @@ struct mkv_endpoint {
     const struct mkv_endpoint_ops *ops;
     void *context;
     uint32_t queue_pair;
+    uint8_t address_last; /* of its address, the last byte */
     bool is_connected, is_accepted, is_open, is_stopped, is_drained, is_destroyed;
     bool was_told_stop; /* by the client */
     bool wants_room, is_news;
@@ -118,6 +119,14 @@ bool mkv_verbs_is_built(void) {
     return true;
 }
 
+static uint32_t number_of(const char *device) {
+    return (uint32_t)(device[4] - '0');
+}
+
+static bool is_lost(const char *device) {
+    return (test_verbs.devices_lost >> number_of(device) & 1u) != 0;
+}
+
 bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **verbs,
                     char *problem) {
     test_verbs.opens++;
@@ -129,6 +138,10 @@ bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "there is no RDMA device %s", options->device);
         return false;
     }
+    if (options->device != NULL && is_lost(options->device)) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "the port of %s is down", options->device);
+        return false;
+    }
     MKV_ASSERT(!options->is_server);
     MKV_ASSERT(options->message_bytes >= MKV_LANE_MESSAGE_BYTES_MIN);
     struct mkv_verbs *made = calloc(1, sizeof *made);
@@ -136,7 +149,8 @@ bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **
     made->descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     snprintf(made->facts.device, sizeof made->facts.device, "%s",
              options->device != NULL ? options->device : "fake0");
-    snprintf(made->facts.gid, sizeof made->facts.gid, "::ffff:127.0.0.1");
+    snprintf(made->facts.gid, sizeof made->facts.gid, "::ffff:127.0.0.%u",
+             number_of(made->facts.device) + 1);
     snprintf(test_verbs.address, sizeof test_verbs.address, "%s",
              options->address != NULL ? options->address : "");
     test_verbs.ports++;
@@ -157,7 +171,16 @@ const struct mkv_verbs_facts *mkv_verbs_facts(const struct mkv_verbs *verbs) {
 }
 
 enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs) {
-    return verbs->is_gone ? MKV_VERBS_GONE : MKV_VERBS_ACTIVE;
+    return verbs->is_gone                 ? MKV_VERBS_GONE
+           : is_lost(verbs->facts.device) ? MKV_VERBS_PORT_DOWN
+                                          : MKV_VERBS_ACTIVE;
+}
+
+bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address) {
+    static const uint8_t first[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+    const uint32_t number = number_of(verbs->facts.device);
+    return memcmp(address, first, 15) == 0 &&
+           (address[15] == number + 1 || (number == 3 && address[15] == 1));
 }
 
 bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, bool remote,
@@ -336,6 +359,7 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     made->ops = ops;
     made->context = context;
     made->queue_pair = 2 + endpoint_count;
+    made->address_last = (uint8_t)(number_of(verbs->facts.device) + 1);
     verbs->endpoint_count++;
     endpoints[endpoint_count++] = made;
     pthread_mutex_unlock(&lock);
@@ -345,13 +369,21 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
 }
 
 void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_native_connect *out) {
-    *out = (struct mkv_native_connect){.gid = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
+    *out = (struct mkv_native_connect){.gid = {[10] = 0xff, [11] = 0xff, [12] = 127},
                                        .queue_pair = endpoint->queue_pair,
                                        .mtu_bytes = 1024,
                                        .message_bytes = MKV_LANE_MESSAGE_BYTES_MIN,
                                        .receives = 16,
                                        .reads = 16,
                                        .link = MKV_NATIVE_LINK_ETHERNET};
+    out->gid[15] = endpoint->address_last;
+}
+
+void mkv_endpoint_set_address(struct mkv_endpoint *endpoint, const uint8_t *address) {
+    MKV_ASSERT(!endpoint->is_connected);
+    if (mkv_verbs_has_address(endpoint->verbs, address)) {
+        endpoint->address_last = address[15];
+    }
 }
 
 bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer,
@@ -579,6 +611,16 @@ void test_lane_break(struct mkv_endpoint *lane, enum mkv_lane_reason reason) {
 void test_lanes_break(enum mkv_lane_reason reason) {
     for (uint32_t index = 0; index < endpoint_count; index++) {
         test_lane_break(endpoints[index], reason);
+    }
+}
+
+void test_device_lose(uint32_t number) {
+    test_verbs.devices_lost |= 1u << number;
+    for (uint32_t index = 0; index < endpoint_count; index++) {
+        if (!endpoints[index]->is_destroyed &&
+            number_of(endpoints[index]->verbs->facts.device) == number) {
+            test_lane_break(endpoints[index], MKV_LANE_REASON_PORT_DOWN);
+        }
     }
 }
 

@@ -14,9 +14,12 @@
 #include "verbs/endpoint.h"
 #include "wire/native.h"
 
+/* Devices are fake0, fake1 and so on, with the addresses 127.0.0.1, 127.0.0.2 and so on; fake3 has
+ * 127.0.0.1 besides its own. */
 struct test_verbs {
     /* What there is. */
-    atomic_bool has_device; /* else no port can be opened */
+    atomic_bool has_device;   /* else no port can be opened */
+    atomic_uint devices_lost; /* a bit for each device whose port is down */
     atomic_bool refuses_to_register;
     atomic_bool refuses_endpoints;
     atomic_bool loses_probes;   /* a lane that is connected breaks as PROBE */
@@ -63,6 +66,8 @@ bool test_lane_read(struct mkv_endpoint *lane, const struct mkv_native_remote *r
 void test_lane_break(struct mkv_endpoint *lane, enum mkv_lane_reason reason);
 /* Breaks all that there are. */
 void test_lanes_break(enum mkv_lane_reason reason);
+/* The port of fake0, fake1 and so on goes down, with the lanes over it. */
+void test_device_lose(uint32_t number);
 /* Waits until the client has stopped the lane. */
 void test_lane_wait_end(struct mkv_endpoint *lane);
 /* All keys name this memory from now on, whatever is mapped there: what was registered before keeps
