@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory is what the configuration says, and does not grow with use.
 
-The resident size after 40 seconds of load from several clients, who also come and go, and of scrapes
-and status requests, is that after ten seconds.
+The resident size after 40 seconds of load from several clients, who also come and go, and of
+scrapes and status requests, is that after ten seconds.
 """
 
 import os
