@@ -154,35 +154,52 @@ static void data_hash(struct mkv_receive *receive) {
     }
 }
 
-/* Says of a slot that this side is done with it; of the last no more than the answer does. */
+/* Says of a slot that this side is done with it, unless it is not, or that goes without saying. */
 static void slot_done(struct mkv_connection *connection, struct mkv_request *request,
-                      bool is_last) {
+                      bool is_quiet) {
     request->slot_count++;
-    if (!is_last && !mkv_send_taken(request)) {
+    if (!is_quiet && !mkv_send_taken(request)) {
         mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory to take more of a value");
     }
 }
 
+/* Whether the slots have all that has come before of a value up to one block, in a row, and will
+ * have the rest: then the server waits for none of them. */
+static bool slots_have(const struct mkv_receive *receive, uint64_t block_bytes_max) {
+    const struct mkv_request *request = receive->request;
+    const uint64_t slots_bytes = (uint64_t)request->places[0].remote.slots * MKV_NATIVE_SLOT_BYTES;
+    return receive->data.length <= mkv_min_u64(slots_bytes, block_bytes_max) &&
+           receive->data.offset == request->slot_count * MKV_NATIVE_SLOT_BYTES;
+}
+
 /* Hands what has come to the call's target. Of a value up to one block it sees nothing before all
- * of it is there. False: the connection was given up. */
+ * of it is there: in its slots, `is_kept`, or in the stage. False: the connection was given up. */
 static bool to_target(struct mkv_connection *connection, struct mkv_call *call,
-                      const struct mkv_part *part) {
+                      const struct mkv_part *part, bool is_kept) {
     const struct mkv_receive *receive = &connection->receive;
     const struct mkv_native_data *data = &receive->data;
+    const uint64_t block_bytes_max = connection->greeting.limits.block_bytes_max;
     const uint8_t *bytes = receive->target;
     uint64_t offset = data->offset;
     uint64_t byte_count = data->bytes;
-    if (receive->is_in_slot && data->length <= connection->greeting.limits.block_bytes_max) {
-        if (!mkv_call_stage_reserve(call, (size_t)data->length)) {
-            mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a block of %llu bytes",
-                                (unsigned long long)data->length);
-            return false;
+    if (receive->is_in_slot && data->length <= block_bytes_max) {
+        bytes = receive->request->places[0].bounce;
+        if (!is_kept) {
+            if (!mkv_call_stage_reserve(call, (size_t)data->length)) {
+                mkv_connection_fail(connection, MEMKV_NO_MEMORY,
+                                    "no memory for a block of %llu bytes",
+                                    (unsigned long long)data->length);
+                return false;
+            }
+            if (slots_have(receive, block_bytes_max)) {
+                memcpy(call->stage, bytes, (size_t)data->offset);
+            }
+            memcpy(call->stage + data->offset, receive->target, (size_t)byte_count);
+            bytes = call->stage;
         }
-        memcpy(call->stage + data->offset, bytes, (size_t)byte_count);
         if (part->received_bytes < data->length) {
             return true;
         }
-        bytes = call->stage;
         offset = 0;
         byte_count = data->length;
     }
@@ -210,7 +227,12 @@ static void data_done(struct mkv_connection *connection) {
         const struct mkv_root root = mkv_root_of_sums((uint32_t)receive->data.bytes, receive->sums);
         part->is_corrupt = part->is_corrupt || !mkv_root_equal(root, receive->data.root);
     }
-    if (call->target != NULL && !part->is_corrupt && !to_target(connection, call, part)) {
+    /* A piece that leaves a gap behind it ends that: the server may wait for its slot then. */
+    const bool is_kept = call->target != NULL && receive->is_in_slot && !part->is_corrupt &&
+                         slots_have(receive, connection->greeting.limits.block_bytes_max) &&
+                         (receive->data.bytes == MKV_NATIVE_SLOT_BYTES ||
+                          receive->data.offset + receive->data.bytes == receive->data.length);
+    if (call->target != NULL && !part->is_corrupt && !to_target(connection, call, part, is_kept)) {
         return;
     }
     if (receive->is_in_slot) {
@@ -220,7 +242,7 @@ static void data_done(struct mkv_connection *connection) {
         }
         const uint64_t ask_bytes = part->ask_bytes > 0 ? part->ask_bytes : behind_bytes;
         slot_done(connection, request,
-                  part->received_bytes >= mkv_min_u64(ask_bytes, behind_bytes));
+                  is_kept || part->received_bytes >= mkv_min_u64(ask_bytes, behind_bytes));
     }
 }
 

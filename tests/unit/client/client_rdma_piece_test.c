@@ -3,6 +3,7 @@
  * libmemkv by RDMA: values that go piece by piece. Those above one block, those that a source
  * supplies or a target consumes, and those that are larger than what can be registered for them.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -593,6 +594,51 @@ static void test_client_rdma_piece__streamed_get__no_more_said_than_pieces_taken
     test_rdma_end(client, server);
 }
 
+/* A value up to one block that the slots hold goes to the target from there: nothing is said. */
+static void test_client_rdma_piece__block_that_the_slots_hold__stays_in_them(void **state) {
+    (void)state;
+    static const uint64_t sizes[] = {300000, MIB, 3 * MIB + 7, 4 * MIB};
+    struct test_server *server = server_of_blocks(8 * MIB);
+    struct memkv_client *client = test_client_open(server, 20000);
+    for (uint32_t index = 0; index < sizeof sizes / sizeof sizes[0]; index++) {
+        struct flow flow = flow_of(index, sizes[index]);
+        put_stream(client, "k", &flow);
+        get_stream(client, "k", &flow);
+        assert_int_equal(flow.calls, 1);
+        free(flow.bytes);
+    }
+    assert_int_equal(server->remote_gets, 1 + 1 + 4 + 4);
+    assert_int_equal(memkv_exists(client, "k", 1, NULL), MEMKV_OK); /* behind what was said */
+    assert_int_equal(server->takens, 0);
+    expect_nothing_held(client);
+    test_rdma_end(client, server);
+}
+
+/* The server needs slots again, whatever its pieces are. */
+static void test_client_rdma_piece__block_in_pieces_of_other_sizes__comes_all_the_same(
+    void **state) {
+    (void)state;
+    (void)mallopt(M_PERTURB, 0xa5); /* no memory has old bytes of the value */
+    for (uint32_t full_pieces = 1; full_pieces <= 4; full_pieces++) {
+        struct test_server_options options = test_with_rdma;
+        options.limits = test_limits();
+        options.limits.features = MKV_NATIVE_FEATURE_ROOTS;
+        options.limits.block_bytes_max = 8 * MIB;
+        options.full_pieces = full_pieces;
+        struct test_server *server = test_server_start(&options);
+        struct memkv_client *client = test_client_open(server, 20000);
+        struct flow flow = flow_of(full_pieces, 4 * MIB - 5);
+        put_stream(client, "k", &flow);
+        get_stream(client, "k", &flow);
+        assert_int_equal(flow.calls, 1);
+        assert_int_equal(server->connection_count, 1);
+        expect_nothing_held(client);
+        free(flow.bytes);
+        test_rdma_end(client, server);
+    }
+    (void)mallopt(M_PERTURB, 0);
+}
+
 /* Takes bounce buffers of `bytes` each, and says how many there were of `count`. */
 static uint32_t bounces_take(struct memkv_client *client, struct mkv_rdma_place *places,
                              uint32_t count, uint64_t bytes) {
@@ -691,6 +737,8 @@ int main(void) {
         PIECE_TEST(test_client_rdma_piece__cancelled_get_and_another_call__ends_behind_that),
         PIECE_TEST(test_client_rdma_piece__streamed_gets__registered_memory_grows_with_them),
         PIECE_TEST(test_client_rdma_piece__streamed_get__no_more_said_than_pieces_taken),
+        PIECE_TEST(test_client_rdma_piece__block_that_the_slots_hold__stays_in_them),
+        PIECE_TEST(test_client_rdma_piece__block_in_pieces_of_other_sizes__comes_all_the_same),
         PIECE_TEST(test_client_rdma_piece__bounce_buffers__are_made_as_needed_and_bounded),
         PIECE_TEST(test_client_rdma_piece__bounce_buffers_where_less_may_be_locked__what_there_is),
     };

@@ -122,14 +122,6 @@ static struct test_value *value_find(struct test_server *server, const uint8_t *
     return test_value_find(whole(server)->values, key, key_bytes);
 }
 
-/* Takes `bytes` over. */
-static void value_store(struct test_server *server, const uint8_t *key, uint32_t key_bytes,
-                        uint8_t *bytes, uint64_t length) {
-    if (!test_value_store(whole(server)->values, key, key_bytes, bytes, length)) {
-        complain(server, "the test server has no place for another value");
-    }
-}
-
 static struct mkv_root root_of_value(const struct test_server *server,
                                      const struct test_value *value) {
     return value->length <= server->options.limits.block_bytes_max
@@ -170,7 +162,10 @@ static bool finish_put(struct test_server *server, struct test_pending *pending)
             if (!mkv_root_equal(root, item->root)) {
                 complain(server, "the root of a PUT is not that of its bytes");
             }
-            value_store(server, key, item->key_bytes, pending->values[index], item->length);
+            if (!test_value_store(whole(server)->values, key, item->key_bytes,
+                                  pending->values[index], item->length)) {
+                complain(server, "the test server has no place for another value");
+            }
         }
         key += item->key_bytes;
     }
@@ -420,7 +415,9 @@ static bool send_value(struct test_server *server, const struct mkv_native_heade
             !await_taken(server, request->request_id, count - slots + 1)) {
             return false;
         }
-        const uint64_t bytes = mkv_min_u64(piece_max, length - done);
+        const uint32_t full_pieces = server->options.full_pieces;
+        const uint64_t bytes = mkv_min_u64(
+            full_pieces > 0 && count >= full_pieces ? piece_max / 2 : piece_max, length - done);
         const bool is_part_rooted =
             (server->options.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0 &&
             bytes < value->length;

@@ -49,6 +49,7 @@ struct test_server_options {
     uint32_t answers_held; /* PUT answers are held until there are so many, then sent reversed */
     uint32_t corrupt_at;   /* 1, 2 …: this DATA has a byte that was not put; 0: none */
     uint32_t piece_bytes;  /* GET: DATA frames have at most so many; 0: block_bytes_max */
+    uint32_t full_pieces;  /* GET: behind so many DATA come some of half as many bytes; 0: none */
     uint32_t close_after;  /* 1, 2 …: the connection is closed instead of this frame's answer */
     uint32_t close_inside; /* of that answer so many bytes are sent before */
     bool is_concurrent;    /* each connection has a thread; a script has none */

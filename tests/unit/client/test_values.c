@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "core/hash.h"
 #include "tests/unit/client/test_server.h"
@@ -82,19 +74,6 @@ struct mkv_root test_root(const uint8_t *bytes, uint64_t length) {
     uint64_t sums[MKV_CHUNKS_MAX];
     mkv_chunk_sums(bytes, (uint32_t)length, sums);
     return mkv_root_of_sums((uint32_t)length, sums);
-}
-
-void test_hang_up(int peer) {
-    struct tcp_info info;
-    socklen_t bytes = sizeof info;
-    const int own = dup(peer); /* its thread closes the other one as soon as it sees the end */
-    assert_true(own >= 0);
-    assert_int_equal(shutdown(own, SHUT_RDWR), 0);
-    do {
-        usleep(1000);
-        assert_int_equal(getsockopt(own, IPPROTO_TCP, TCP_INFO, &info, &bytes), 0);
-    } while (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_FIN_WAIT1);
-    close(own);
 }
 
 /* ---- values --------------------------------------------------------------------------------- */
