@@ -54,3 +54,8 @@ class FaultyNodeTest(unittest.TestCase):
             if line.startswith(name + " "):
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError(f"there is no {name}")
+
+    def codes(self, node):
+        """The code and the drive of each warning of the node's status."""
+        return {(warning["code"], warning["device_id"])
+                for warning in node.status()["warnings"]}

@@ -229,7 +229,8 @@ static struct world *world_create_with(uint32_t workspaces, bool is_patient) {
     world->piece_bytes = 1u << 20;
     world->get_bytes = 5;
     assert_true(mkv_ring_create(&(struct mkv_ring_options){.entries = 128}, &world->ring, &error));
-    const struct mkv_arena_options arena = {.bytes = 160 * MKV_MIB, .hugepages = MKV_HUGEPAGES_AUTO};
+    const struct mkv_arena_options arena = {.bytes = 160 * MKV_MIB,
+                                            .hugepages = MKV_HUGEPAGES_AUTO};
     assert_true(mkv_arena_create(&arena, &world->arena, &error));
     const uint32_t units = mkv_arena_unit_count(world->arena);
     const size_t slab_bytes = mkv_slab_memory_required(units);

@@ -29,9 +29,9 @@
 #define RANGE_OFFSET (MKV_CHUNK_BYTES_MIN + 100u)
 #define RANGE_BYTES 500u
 #define TRUNCATION_STEP 16u
-/* GCC's build tries every unit of slots, and more bits of metadata, flipped one at a time; in a unit
- * of a slot it is one bit. With sanitizers, which take ten times as long, it is some units, and few
- * bits of each of metadata. */
+/* GCC's build tries every unit of slots, and many bits of each unit of metadata, flipped one at a
+ * time; in one of a slot it is one. With sanitizers, which take ten times as long, it is some units
+ * of slots, and few bits of metadata. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SLOT_UNIT_STEP 7u
