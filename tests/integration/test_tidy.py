@@ -124,6 +124,13 @@ class TidyTest(unittest.TestCase):
                     self.expect(f"{path}:2: calls {name}; ")
                     self.write(path, CLEAN[path])
 
+    def test_calls__planted_bug_in_a_header__fails(self):
+        line = "#define MKV_STEP(x) (MKV_CANARY(x) ? 1 : 2)\n"
+        self.append("core/sample.c", line)
+        self.assertEqual(self.tidy()[0], 0)
+        self.write("core/placement.h", SPDX + line)
+        self.expect("core/placement.h:2: calls MKV_CANARY; ")
+
     def test_words__each_banned_one__fails(self):
         for word in ("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"):
             with self.subTest(word=word):
