@@ -94,7 +94,7 @@ class AsyncClient:
         client = self._client
         try:
             submission = client.submit([what], timeout=timeout)
-        except BaseException:
+        except Exception:  # not an interrupt: behind it the library may have the room
             client._room_give(what.buffer)
             raise
         try:
