@@ -363,7 +363,7 @@ void mkv_tcp_lane_send(struct mkv_tcp_connection *connection) {
 
 void mkv_tcp_lane_advance(struct mkv_tcp_connection *connection) {
     struct mkv_tcp_lane *lane = connection->lane;
-    if (lane == NULL || connection->state == MKV_TCP_BROKEN) {
+    if (lane == NULL) {
         return;
     }
     if (lane->is_readable && connection->state == MKV_TCP_OPEN && !connection->paused) {

@@ -104,7 +104,8 @@ struct mkv_tcp_lane {
 
 /* ---- fabric_tcp_lane_transfer.c ------------------------------------------------------------- */
 
-/* Posts READs as far as there is room, and completes PULLs and PUSHes that are there. */
+/* Posts READs as far as there is room, and completes PULLs and PUSHes that are there. Of a
+ * connection that ends it gives back the ways round of what has come. */
 void mkv_tcp_lane_transfers_advance(struct mkv_tcp_lane *lane);
 /* A piece has completed; from within a poll. */
 void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok);

@@ -219,7 +219,7 @@ static void pieces_copy(struct mkv_tcp_lane *lane) {
     }
 }
 
-/* The connection ends before they were copied. */
+/* The connection ends before they were copied: others may have their ways round. */
 static void pieces_drop(struct mkv_tcp_lane *lane) {
     for (uint32_t i = 0; i < MKV_LANE_TRANSFERS_MAX && lane->come_count > 0; i++) {
         struct mkv_tcp_piece *piece = &lane->pieces[i];
@@ -511,6 +511,8 @@ void mkv_tcp_lane_transfers_advance(struct mkv_tcp_lane *lane) {
         pieces_copy(lane);
         reads_post(lane);
         reads_finish(lane);
+    } else {
+        pieces_drop(lane);
     }
     writes_finish(lane);
 }

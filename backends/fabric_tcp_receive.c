@@ -14,6 +14,10 @@
 #include "backends/fabric_tcp_internal.h"
 #include "core/hash.h"
 
+/* So many TAKEN go before a frame that is paused in one turn of their connection: each has what is
+ * behind it moved. */
+#define OVERTAKES_MAX 64u
+
 enum progress {
     PROGRESS_MORE = 0, /* look again: there may be another whole frame */
     PROGRESS_BYTES,    /* more bytes are needed */
@@ -371,6 +375,7 @@ void mkv_tcp_receive_overtake(struct mkv_tcp_connection *connection) {
     MKV_ASSERT(connection->header_known);
     (void)control_compact(connection);
     uint64_t begin = behind_paused(connection);
+    uint32_t count = 0;
     while (has_come(connection, begin + MKV_NATIVE_HEADER_BYTES)) {
         struct mkv_native_header header;
         if (mkv_native_header_decode(connection->control + begin, &header) != MKV_NATIVE_OK ||
@@ -390,6 +395,11 @@ void mkv_tcp_receive_overtake(struct mkv_tcp_connection *connection) {
         }
         connection->fabric->counters.received_frames_total++;
         control_remove(connection, begin, end);
+        count++;
+        if (count == OVERTAKES_MAX) {
+            mkv_tcp_connection_touch(connection); /* there may be more */
+            return;
+        }
     }
 }
 

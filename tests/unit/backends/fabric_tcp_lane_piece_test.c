@@ -335,6 +335,40 @@ static void test_lane_piece__taken_behind_a_paused_request__goes_on(void **state
     world_destroy(world);
 }
 
+/* However many there are, others of the shard wait for some of them alone, and each is heard. */
+static void test_lane_piece__much_taken_behind_a_paused_request__some_in_a_turn(void **state) {
+    (void)state;
+    const uint32_t count = 300;
+    const struct world_options options = {.lanes = true, .requests_max = 1};
+    struct world *world = world_create(&options);
+    struct lane_client lane;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    open_rooted(world, &lane);
+    ask(world, &lane, 1, 2 * SLOT, 1);
+    expect_slot(world, &lane, 1, 2 * SLOT, 1, 0);
+    size_t size = frame_request(bytes, MKV_NATIVE_EXISTS, 2, 1, 0, false);
+    for (uint32_t i = 0; i < count; i++) {
+        taken_encode(bytes + size, 1, i / (count - 1)); /* the last one says something new */
+        size += TAKEN_BYTES;
+    }
+    const struct iovec all = {bytes, size};
+    uint64_t before = world_counters(world)->received_frames_total;
+    const uint64_t end = before + 1 + count;
+    assert_int_equal(mkv_endpoint_send(lane.endpoint, &all, 1, 0), size);
+    for (uint32_t turn = 0; before < end; turn++) {
+        assert_true(turn < count);
+        mkv_fabric_tcp_poll(world->fabric, mkv_clock_monotonic_ns());
+        const uint64_t now = world_counters(world)->received_frames_total;
+        assert_true(now - before < count / 2);
+        before = now;
+    }
+    expect_slot(world, &lane, 1, 2 * SLOT, 1, 1);
+    lane_expect(world, &lane, MKV_NATIVE_GET, 1);
+    lane_expect(world, &lane, MKV_NATIVE_EXISTS, 2);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
 /* What is no frame of a client is not acted upon before its turn, and then refused. */
 static void test_lane_piece__fault_behind_a_paused_request__waits_for_its_turn(void **state) {
     (void)state;
@@ -631,6 +665,7 @@ int main(void) {
         PIECE_TEST(test_lane_piece__slots_never_taken__connection_ends),
         PIECE_TEST(test_lane_piece__one_of_two_never_taken__connection_ends),
         PIECE_TEST(test_lane_piece__taken_behind_a_paused_request__goes_on),
+        PIECE_TEST(test_lane_piece__much_taken_behind_a_paused_request__some_in_a_turn),
         PIECE_TEST(test_lane_piece__fault_behind_a_paused_request__waits_for_its_turn),
         PIECE_TEST(test_lane_piece__taken_behind_a_paused_payload__goes_on),
         PIECE_TEST(test_lane_piece__two_large_gets__each_has_its_share_of_the_rounds),

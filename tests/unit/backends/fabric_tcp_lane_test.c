@@ -559,6 +559,39 @@ static void test_lane__ends_in_line_for_a_way_round__others_go_on(void **state) 
     world_destroy(world);
 }
 
+/* What has come for a client that is refused is copied for nobody, and keeps nobody waiting. */
+static void test_lane__refused_with_all_ways_round__others_have_them(void **state) {
+    (void)state;
+    const struct world_options options = {
+        .lanes = true, .foreign = true, .counts_time = true, .close_ns = 3600ull * 1000000000u};
+    struct world *world = world_create(&options);
+    struct lane_client refused;
+    struct lane_client other;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    lane_open(world, &refused);
+    lane_open(world, &other);
+    fake_rdma.hold_reads = true;
+    lane_send(world, &refused, bytes,
+              lane_request(&refused, bytes, MKV_NATIVE_PUT, 1, 1, 8 * MKV_MIB, 0));
+    settle(world, 1);
+    assert_int_equal(fake_rdma_posted(), MKV_LANE_ROUNDS);
+    lane_send(world, &other, bytes,
+              lane_request(&other, bytes, MKV_NATIVE_PUT, 2, 1, 2 * MKV_MIB, 0));
+    settle(world, 2);
+    const size_t size = frame_simple(bytes, MKV_NATIVE_PING, 3);
+    bytes[MKV_NATIVE_HEADER_BYTES - 1] ^= 1;
+    lane_send(world, &refused, bytes, size);
+    struct frame frame = lane_frame(world, &refused);
+    assert_int_equal(frame.header.status, MKV_STATUS_INVALID);
+    world_frame_free(&frame);
+    fake_rdma.hold_reads = false;
+    lane_expect(world, &other, MKV_NATIVE_PUT, 2);
+    assert_int_equal(world_counters(world)->connections_active, 2);
+    lane_close(world, &refused);
+    lane_close(world, &other);
+    world_destroy(world);
+}
+
 /* ---- the share of a round -------------------------------------------------------------------- */
 
 /* A copy of a megabyte uses it up: others wait for no more. */
@@ -640,6 +673,7 @@ int main(void) {
         LANE_TEST(test_lane__slabs_of_another_shard__payload_goes_round),
         LANE_TEST(test_lane__all_ways_round_are_taken__others_wait_in_line),
         LANE_TEST(test_lane__ends_in_line_for_a_way_round__others_go_on),
+        LANE_TEST(test_lane__refused_with_all_ways_round__others_have_them),
         LANE_TEST(test_lane__read_by_ways_round__copied_one_in_a_round),
         LANE_TEST(test_lane__idle__rests_and_wakes),
     };
