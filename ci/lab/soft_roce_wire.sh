@@ -9,9 +9,9 @@
 #
 # The MTU is 9000 everywhere. `ip link set left down` takes a port down; `ip link set right_middle
 # nomaster` cuts the wire where nobody sees it but by silence, and `… master middle` mends it;
-# `ip link set right_middle mtu 1500` drops large packets to the right, as a switch does that was not
-# told of them (docs/lab.md says why not the end next to the sender); `tc qdisc add dev right_middle
-# root netem loss 5%` loses some of those that go to the right.
+# `ip link set right_middle mtu 1500` drops large packets to the right, as a switch does that was
+# not told of them (docs/lab.md says why not the end next to the sender); `tc qdisc add dev
+# right_middle root netem loss 5%` loses some of those that go to the right.
 # `soft_roce_wire routes` brings back what the kernel forgets of an end that was down,
 # `soft_roce_wire down` takes all of it away. In scripts, that `ip` is /usr/bin/ip.
 set -eu
