@@ -86,9 +86,13 @@ class DriveSlowTest(FaultyNodeTest):
         self.assertEqual(json.loads(node.http("/v1/health")[1])["status"], "degraded")
         self.assertEqual(node.http("/v1/ready"), (200, "ok"))
         self.assertNotIn(("DRIVE_SLOW", "d02"), self.codes(node))
-        with open(audit, encoding="utf-8") as file:
-            fenced = [line for line in file if "storage.slow_fence" in line]
-        self.assertEqual(len(fenced), 2, fenced)  # it began, and it was done
+
+        def fenced():
+            with open(audit, encoding="utf-8") as file:
+                return [line for line in file if "storage.slow_fence" in line]
+
+        self.await_it("the audit of its end", lambda: len(fenced()) >= 2)
+        self.assertEqual(len(fenced()), 2, fenced())  # it began, and it was done
         self.faults.heal()
         back = run_memkv("admin", "drive", "online", "d02", "--socket", node.socket,
                          "--timeout", str(WAIT_S_MAX))
