@@ -518,6 +518,8 @@ static void lose(struct load *load, struct connection *connection) {
     connection->fd = -1;
     connection->flight_count = 0;
     connection->flight_done = 0;
+    connection->out_bytes = 0;
+    connection->out_sent = 0;
     connection->in_bytes = 0;
     connection->follow = 0;
     load->reconnects++;
