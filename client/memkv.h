@@ -73,7 +73,7 @@ enum memkv_status {
     MEMKV_INVALID = 5,     /* an argument is wrong or above a limit; the text says which */
     MEMKV_FORBIDDEN = 6,   /* the server does not allow it */
     MEMKV_BUSY = 7,        /* too much in flight at the server; try again */
-    MEMKV_UNKNOWN = 8,     /* a put or delete may or may not have happened */
+    MEMKV_UNKNOWN = 8,     /* a put or delete may have happened, or may yet; repeat it */
     MEMKV_UNAVAILABLE = 9, /* no connection, or the key's drive is not online */
     MEMKV_CONFLICT = 10,   /* the key holds other content; see MEMKV_REPLACE */
     MEMKV_QUOTA = 11,      /* the tenant's quota is used up; delete some of its keys */

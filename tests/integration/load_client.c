@@ -13,7 +13,9 @@
  * With --allow-missing drives of the server may fail meanwhile: a key may be missing where a reason
  * is told, and what an operation came to may be open until the key is read. Bytes that come are
  * right all the same. With --allow-outage the server may be away for a while and begin anew: the
- * load goes on, and what nobody answers is no word of what a key holds. Nothing is missing then.
+ * load goes on, and what nobody answers is no word of what a key holds. Nothing is missing then. A
+ * server that was not away goes on with what it had begun, so that a read of the old value settles
+ * nothing: what is open is repeated until it is answered.
  *
  * The last line is JSON. Exit status: 0 as it should be, 1 the server broke a promise (each case is
  * a line on standard error), 2 the program could not do its work.
@@ -62,6 +64,7 @@ struct totals {
     uint64_t bytes;
     uint64_t refused, no_space;        /* without effect: busy or too late; no room */
     uint64_t settled_old, settled_new; /* what the last kill cut short, or a drive that failed */
+    uint64_t repeated;                 /* with --allow-outage: acknowledged when it was repeated */
     uint64_t failed;                   /* with --allow-missing: what a drive failed */
     uint64_t missing;                  /* with --allow-missing: lost, and said so */
     uint64_t broken_promises;
@@ -82,6 +85,7 @@ struct worker {
     pthread_t thread;
     struct memkv_client *client;
     uint64_t random;
+    bool repeats; /* the mutation is one that is open */
     uint8_t *buffers[BATCH_MAX];
     uint32_t keys[BATCH_MAX]; /* of the batch */
     char names[BATCH_MAX][24];
@@ -192,9 +196,13 @@ static void prepare_mutation(struct worker *worker, uint32_t index, enum memkv_o
     struct load_value *value = &worker->values[index];
     *value = (struct load_value){0};
     if (op == MEMKV_OP_PUT) {
-        value->present = true;
-        value->version = worker->load->log.keys[key].version_high + 1;
-        value->size = choose_size(worker);
+        if (worker->repeats) {
+            *value = worker->load->log.keys[key].pending;
+        } else {
+            value->present = true;
+            value->version = worker->load->log.keys[key].version_high + 1;
+            value->size = choose_size(worker);
+        }
         load_value_fill(key, *value, worker->buffers[index]);
         worker->items[index].flags = MEMKV_REPLACE;
         worker->items[index].data = worker->buffers[index];
@@ -221,10 +229,10 @@ static char judge_mutation(struct worker *worker, uint32_t index, enum memkv_op 
         }
         return LOAD_DONE;
     case MEMKV_NOT_FOUND:
-        if (op == MEMKV_OP_PUT || (was_there && !drives_fail)) {
+        if (op == MEMKV_OP_PUT || (was_there && !drives_fail && !worker->repeats)) {
             complain(worker, key, "is not found");
         }
-        if (was_there) {
+        if (was_there && !worker->repeats) {
             totals->missing++;
             mention(worker, key, "is not there to be deleted");
         }
@@ -236,7 +244,7 @@ static char judge_mutation(struct worker *worker, uint32_t index, enum memkv_op 
     case MEMKV_UNAVAILABLE: /* was not sent, or a drive is not there */
         totals->server_gone = ends_load(worker);
         totals->failed += !ends_load(worker);
-        return ends_load(worker) ? LOAD_REFUSED : 0;
+        return drives_fail ? 0 : LOAD_REFUSED;
     case MEMKV_NO_SPACE:
         totals->no_space++;
         return LOAD_REFUSED;
@@ -261,15 +269,19 @@ static void mutate(struct worker *worker, uint32_t count, enum memkv_op op) {
     for (uint32_t index = 0; index < count; index++) {
         name_item(worker, index, op);
         prepare_mutation(worker, index, op);
-        text_bytes += load_log_note(log, LOAD_BEGIN, worker->keys[index], worker->values[index],
-                                    text + text_bytes);
+        if (!worker->repeats) {
+            text_bytes += load_log_note(log, LOAD_BEGIN, worker->keys[index], worker->values[index],
+                                        text + text_bytes);
+        }
     }
     load_log_write(log, text, text_bytes);
     memkv_batch(worker->client, worker->items, count, NULL);
     text_bytes = 0;
     for (uint32_t index = 0; index < count; index++) {
         const char stage = judge_mutation(worker, index, op);
-        if (stage != 0) {
+        const bool stays_open = stage == 0 || (worker->repeats && stage == LOAD_REFUSED);
+        if (!stays_open) {
+            worker->totals.repeated += worker->repeats;
             text_bytes += load_log_note(log, (enum load_stage)stage, worker->keys[index],
                                         worker->values[index], text + text_bytes);
         }
@@ -317,8 +329,10 @@ static void judge_get(struct worker *worker, uint32_t index) {
     const struct memkv_item *item = &worker->items[index];
     const bool may_miss = worker->load->options.allow_missing && item->status == MEMKV_NOT_FOUND &&
                           item->miss != MEMKV_MISS_NONE;
+    bool settles = true;
     if (found(worker, index, state.value)) {
-        totals->settled_old += state.is_pending;
+        settles = !worker->load->options.allow_outage;
+        totals->settled_old += settles && state.is_pending;
     } else if (state.is_pending && found(worker, index, state.pending)) {
         held = state.pending;
         totals->settled_new++;
@@ -336,7 +350,7 @@ static void judge_get(struct worker *worker, uint32_t index) {
     } else {
         totals->misses++;
     }
-    if (state.is_pending || held.present != state.value.present) {
+    if ((state.is_pending && settles) || held.present != state.value.present) {
         char text[LOAD_LINE_BYTES_MAX];
         load_log_write(log, text, load_log_note(log, LOAD_SETTLED, key, held, text));
     }
@@ -418,14 +432,28 @@ static void reconnect(struct worker *worker) {
     }
 }
 
-/* Whether it is open what one of the keys that are chosen holds. */
-static bool is_open(const struct worker *worker, uint32_t count) {
-    for (uint32_t index = 0; index < count; index++) {
-        if (worker->load->log.keys[worker->keys[index]].is_pending) {
-            return true;
-        }
+/* The first of the chosen keys of which it is open what it holds; `count` where none is. */
+static uint32_t first_open(const struct worker *worker, uint32_t count) {
+    uint32_t index = 0;
+    while (index < count && !worker->load->log.keys[worker->keys[index]].is_pending) {
+        index++;
     }
-    return false;
+    return index;
+}
+
+/* Reads keys of which one is open, or repeats what was done to it: of two open mutations nobody
+ * could say what they come to. */
+static void settle(struct worker *worker, uint32_t count, uint32_t open, bool reads) {
+    if (reads || !worker->load->options.allow_outage) {
+        get(worker, count);
+        return;
+    }
+    worker->keys[0] = worker->keys[open];
+    worker->repeats = true;
+    mutate(worker, 1,
+           worker->load->log.keys[worker->keys[0]].pending.present ? MEMKV_OP_PUT
+                                                                   : MEMKV_OP_DELETE);
+    worker->repeats = false;
 }
 
 static bool goes_on(const struct worker *worker, double end) {
@@ -442,8 +470,9 @@ static void run(struct worker *worker) {
         const uint32_t count = 1 + (uint32_t)(random_next(worker) % BATCH_MAX);
         const uint32_t choice = (uint32_t)(random_next(worker) % 100);
         choose_keys(worker, count);
-        if (is_open(worker, count)) {
-            get(worker, count); /* of two open mutations nobody could say what they come to */
+        const uint32_t open = first_open(worker, count);
+        if (open < count) {
+            settle(worker, count, open, choice < 50);
         } else if (choice < 50) {
             mutate(worker, count, MEMKV_OP_PUT);
         } else if (choice < 65) {
@@ -536,6 +565,7 @@ static void add(struct totals *sum, const struct totals *part) {
     sum->no_space += part->no_space;
     sum->settled_old += part->settled_old;
     sum->settled_new += part->settled_new;
+    sum->repeated += part->repeated;
     sum->failed += part->failed;
     sum->missing += part->missing;
     sum->broken_promises += part->broken_promises;
@@ -546,12 +576,12 @@ static void print_totals(const struct totals *totals) {
     printf("{\"puts\":%" PRIu64 ",\"deletes\":%" PRIu64 ",\"gets\":%" PRIu64 ",\"misses\":%" PRIu64
            ",\"lookups\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"refused\":%" PRIu64
            ",\"no_space\":%" PRIu64 ",\"settled_old\":%" PRIu64 ",\"settled_new\":%" PRIu64
-           ",\"failed\":%" PRIu64 ",\"missing\":%" PRIu64 ",\"broken_promises\":%" PRIu64
-           ",\"server_gone\":%s}\n",
+           ",\"repeated\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"missing\":%" PRIu64
+           ",\"broken_promises\":%" PRIu64 ",\"server_gone\":%s}\n",
            totals->puts, totals->deletes, totals->gets, totals->misses, totals->lookups,
            totals->bytes, totals->refused, totals->no_space, totals->settled_old,
-           totals->settled_new, totals->failed, totals->missing, totals->broken_promises,
-           totals->server_gone ? "true" : "false");
+           totals->settled_new, totals->repeated, totals->failed, totals->missing,
+           totals->broken_promises, totals->server_gone ? "true" : "false");
 }
 
 /* ---- the command line ----------------------------------------------------------------------- */

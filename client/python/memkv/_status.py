@@ -143,7 +143,7 @@ class BusyError(Error):
 
 
 class UnknownError(Error):
-    """A put or delete may or may not have happened; it may be repeated."""
+    """A put or delete may have happened, or may yet; to be sure, repeat it."""
 
     status = Status.UNKNOWN
 
