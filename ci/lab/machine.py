@@ -42,9 +42,11 @@ FAULT_RULES_MAX = 1024
 FAULT_UNIT = 4096
 CONSOLE_LINES_SHOWN = 40
 
+# Without no_timer_check a kernel that does not see the timer tick in the moment of its check, on a
+# busy host, panics.
 KERNEL_OPTIONS = ("console=ttyS0 quiet loglevel=5 panic=-1 rdinit=/init mitigations=off nokaslr "
                   "random.trust_cpu=on audit=0 apparmor=0 nowatchdog tsc=reliable "
-                  "rcupdate.rcu_cpu_stall_suppress=1")
+                  "no_timer_check rcupdate.rcu_cpu_stall_suppress=1")
 
 
 class Drive:
