@@ -221,6 +221,26 @@ class ClientTest(unittest.TestCase):
         self.faulted("deleted", "rdma link delete rxe_left",
                      "rdma link add rxe_left type rxe netdev left", "device")
 
+    def test_fault__clients_come_while_the_link_is_down__go_over_when_it_is_up(self):
+        came = 'memkv_rdma_fallbacks_total{reason="no_device"}'
+        for _ in range(NODE_TIMES):
+            before = self.node.sample(came)
+            recoveries = self.node.sample("memkv_rdma_recoveries_total")
+            try:
+                self.machine.sh("ip link set left_middle down")
+                self.node.until_rdma(False)
+                with self.node.loaded("early") as sums:
+                    self.node.until_sample("the fallback", came, f"v > {before}")
+                    self.node.until_moves("tcp")
+                    self.machine.sh("ip link set left_middle up")
+                    self.node.until_sample("gone over", "memkv_rdma_recoveries_total",
+                                           f"v > {recoveries}")
+                    self.node.until_moves("rdma")
+            finally:
+                self.machine.sh("ip link set left_middle up")
+            self.assert_kept(sums)
+        self.node.verify("early")
+
     def test_fault__packets_are_lost__every_byte_comes_all_the_same(self):
         for _ in range(NODE_TIMES):
             with self.node.loaded("lossy", "rdma") as sums:
