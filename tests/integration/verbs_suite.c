@@ -63,6 +63,7 @@ static void test_open(void) {
         {{.device = "rxe_left", .gid_index = -1, .port = 3}, "no RDMA device rxe_left"},
         {{.device = "rxe_left", .gid_index = -1, .mtu = 1500}, "MTU"},
     };
+    CHECK(mkv_verbs_has_device(), "there are two");
     for (size_t index = 0; index < sizeof refused / sizeof refused[0]; index++) {
         struct mkv_verbs_options options = refused[index].options;
         struct mkv_verbs *verbs = NULL;
