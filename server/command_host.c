@@ -13,6 +13,7 @@
 #include "server/exit_codes.h"
 #include "server/host_check.h"
 #include "server/host_path.h"
+#include "server/shard_group.h"
 #include "server/size.h"
 
 #define PEERS_MAX 16u
@@ -38,6 +39,7 @@ static const char help_text[] =
     "  --mtu BYTES         the RoCE MTU that is wanted (rdma.mtu): 256, 512, 1024, 2048 or 4096\n"
     "  --traffic-class N   that RDMA sends with (rdma.traffic_class), 0 to 255; 104 if not given\n"
     "  --memory SIZE       that the node is to have (memory.max_size); 1GiB if not given\n"
+    "  --shards N          that the node is to have (node.shards), 1 to 32; 1 if not given\n"
     "  --json              {\"checks\": [...], \"passed\", \"warned\", \"failed\"}\n"
     "  --answer            answer the packets of --peer on another host, until interrupted\n"
     "  --listen [HOST:]PORT\n"
@@ -55,6 +57,7 @@ struct wish {
     uint32_t seconds;
     uint32_t mtu;
     uint32_t traffic_class;
+    uint32_t shards;
     uint64_t memory_bytes;
     bool is_rdma_required;
     bool is_answering;
@@ -128,6 +131,9 @@ static bool take(int option, char **argv, struct wish *wish) {
                refuse("--mtu takes 256, 512, 1024, 2048 or 4096, not ", optarg);
     case 'g':
         return take_memory(optarg, wish);
+    case 'n':
+        return number_of(optarg, 1, MKV_SHARDS_MAX, &wish->shards) ||
+               refuse("--shards takes a number from 1 to 32, not ", optarg);
     case ':':
         return refuse("an argument is missing behind ", argv[optind - 1]);
     default:
@@ -138,17 +144,12 @@ static bool take(int option, char **argv, struct wish *wish) {
 /* False: *exit_code is what to exit with. */
 static bool parse(int argc, char **argv, struct wish *wish, int *exit_code) {
     static const struct option options[] = {
-        {"peer", required_argument, NULL, 'p'},
-        {"rdma", no_argument, NULL, 'r'},
-        {"mtu", required_argument, NULL, 'm'},
-        {"traffic-class", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"answer", no_argument, NULL, 'a'},
-        {"listen", required_argument, NULL, 'l'},
-        {"seconds", required_argument, NULL, 's'},
-        {"memory", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"peer", required_argument, NULL, 'p'},   {"rdma", no_argument, NULL, 'r'},
+        {"mtu", required_argument, NULL, 'm'},    {"traffic-class", required_argument, NULL, 't'},
+        {"json", no_argument, NULL, 'j'},         {"answer", no_argument, NULL, 'a'},
+        {"listen", required_argument, NULL, 'l'}, {"seconds", required_argument, NULL, 's'},
+        {"memory", required_argument, NULL, 'g'}, {"shards", required_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     *exit_code = MKV_EXIT_CLIENT_USAGE;
     optind = 0;
@@ -168,7 +169,7 @@ static bool parse(int argc, char **argv, struct wish *wish, int *exit_code) {
     }
     const bool checks = wish->peer_count > 0 || wish->is_rdma_required || wish->json ||
                         wish->mtu != 0 || wish->traffic_class != MKV_HOST_TRAFFIC_CLASS ||
-                        wish->memory_bytes != MKV_HOST_MEMORY_BYTES;
+                        wish->memory_bytes != MKV_HOST_MEMORY_BYTES || wish->shards != 1;
     if (wish->is_answering && checks) {
         return refuse("--answer goes with --listen and --seconds alone", "");
     }
@@ -211,6 +212,7 @@ static int check(const struct wish *wish, struct mkv_host_report *report) {
     sources.rdma_mtu_bytes = wish->mtu;
     sources.traffic_class = wish->traffic_class;
     sources.memory_bytes = wish->memory_bytes;
+    sources.shards = wish->shards;
     mkv_host_check(&sources, report);
     for (uint32_t i = 0; i < wish->peer_count; i++) {
         mkv_host_path_check(wish->peers[i], report);
@@ -237,7 +239,8 @@ static int check(const struct wish *wish, struct mkv_host_report *report) {
 
 int mkv_command_host(int argc, char **argv) {
     struct wish wish = {.traffic_class = MKV_HOST_TRAFFIC_CLASS,
-                        .memory_bytes = MKV_HOST_MEMORY_BYTES};
+                        .memory_bytes = MKV_HOST_MEMORY_BYTES,
+                        .shards = 1};
     int exit_code;
     if (!parse(argc, argv, &wish, &exit_code)) {
         return exit_code;

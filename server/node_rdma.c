@@ -150,9 +150,11 @@ static void say_up(struct mkv_node *node, const struct node_rdma_port *port,
         {.name = "reads_max", .number = facts->reads_max},
         {.name = "traffic_class", .number = facts->traffic_class},
         {.name = "service_level", .number = facts->service_level},
+        {.name = "numa_node", .number = (uint64_t)facts->numa_node}, /* where it is known */
     };
+    const uint32_t field_count = sizeof fields / sizeof fields[0];
     mkv_log_write(node->log, MKV_LOG_SITE_RDMA, MKV_CONFIG_LOG_INFO, TARGET, fields,
-                  sizeof fields / sizeof fields[0],
+                  facts->numa_node < 0 ? field_count - 1 : field_count,
                   "RDMA: %s port %" PRIu32 " is up, %s at %s, GID index %" PRId32
                   ", packets of %" PRIu32 " bytes",
                   port->device, port->port, facts->is_ethernet ? "RoCE v2" : "InfiniBand",

@@ -52,8 +52,8 @@
 #define MKV_VERBS_SIM_MTU 4096u /* payload of a full packet */
 #define MKV_VERBS_SIM_POISON 0xa5a5a5a5u
 #define MKV_VERBS_SIM_PACKET_NUMBER_MAX 0xffffffu
-/* Sent again, at most, and after so long. */
-#define MKV_VERBS_SIM_RETRIES 7u
+/* Sent again, at most, as verbs/ asks its devices for, and after so long. */
+#define MKV_VERBS_SIM_RETRIES 6u
 #define MKV_VERBS_SIM_RETRY_NS 400000u
 #define MKV_VERBS_SIM_RNR_NS 100000u
 

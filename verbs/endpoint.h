@@ -59,8 +59,8 @@ struct mkv_verbs_facts {
     uint32_t endpoints_max; /* what the device has room for, at most options.endpoints_max */
     uint32_t traffic_class;
     uint32_t service_level;
-    int32_t numa_node;
-    bool has_dmabuf; /* ibv_reg_dmabuf_mr is there; untested */
+    int32_t numa_node; /* -1: the device has none, or does not tell */
+    bool has_dmabuf;   /* ibv_reg_dmabuf_mr is there; untested */
 };
 
 /* What one side tells the other: the body of CONNECT and of its answer. */
@@ -78,6 +78,8 @@ struct mkv_endpoint_ops {
 
 /* Whether memkv was built with RDMA. */
 bool mkv_verbs_is_built(void);
+/* Whether this machine has any RDMA device, in whatever state. Opens and loads nothing. */
+bool mkv_verbs_has_device(void);
 /* False: `problem` says what is missing and what to do. */
 __attribute__((warn_unused_result)) bool mkv_verbs_open(const struct mkv_verbs_options *options,
                                                         struct mkv_verbs **verbs, char *problem);

@@ -16,6 +16,7 @@ from node import COMMAND_S_MAX, MEMKV, SOURCE, Node, environment, run_memkv
 
 WORDS = {"pass", "warn", "fail"}
 FILES_FEW = 200
+MEMLOCK_FEW = 1024 * 1024
 
 
 def doctor(*arguments, **options):
@@ -24,6 +25,10 @@ def doctor(*arguments, **options):
 
 def limit_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_FEW, FILES_FEW))
+
+
+def limit_memlock():
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (MEMLOCK_FEW, MEMLOCK_FEW))
 
 
 class Answerer:
@@ -107,14 +112,28 @@ class DoctorTest(unittest.TestCase):
         self.assertEqual(done.returncode, 4)
         self.assertIn("cannot be written", done.stderr)
 
+    def test_shards__several__need_more_locked_memory(self):
+        needed = []
+        for shards in "1", "4":
+            done = subprocess.run(
+                ["setpriv", "--bounding-set=-ipc_lock", MEMKV, "doctor", "--json", "--memory",
+                 "64MiB", "--shards", shards],
+                stdout=subprocess.PIPE, text=True, check=False, timeout=COMMAND_S_MAX,
+                preexec_fn=limit_memlock)
+            row = [row for row in json.loads(done.stdout)["checks"] if row["check"] == "memlock"][0]
+            needed.append(float(re.search(r"about ([\d.]+) MiB are needed", row["seen"])[1]))
+        self.assertGreaterEqual(needed[1] - needed[0], 3 * 64)
+
     def test_usage__nonsense__refused_by_name(self):
         for arguments, error in (
                 (("x",), "it takes no x"), (("--nonsense",), "unknown option --nonsense"),
                 (("--peer",), "missing behind --peer"), (("--mtu", "1500"), "not 1500"),
                 (("--mtu", "8192"), "not 8192"), (("--traffic-class", "256"), "not 256"),
                 (("--memory", "4GB"), "'4GB'"), (("--memory", "0B"), "1B to 16TiB"),
+                (("--shards", "0"), "1 to 32, not 0"), (("--shards", "33"), "not 33"),
                 (("--answer", "--seconds", "0"), "not 0"),
                 (("--answer", "--json"), "--answer goes with"),
+                (("--answer", "--shards", "2"), "--answer goes with"),
                 (("--listen", "1"), "go with --answer"),
                 (("--peer", "h") * 17, "16 times")):
             with self.subTest(arguments):

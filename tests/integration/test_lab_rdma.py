@@ -266,6 +266,26 @@ class ClientTest(unittest.TestCase):
         return int(self.machine.sh("cat /sys/class/infiniband/rxe_left/ports/1/hw_counters/"
                                    "completer_retry_err").said)
 
+    def test_fault__clients_come_while_the_link_is_down__go_over_when_it_is_up(self):
+        came = 'memkv_rdma_fallbacks_total{reason="no_device"}'
+        for _ in range(NODE_TIMES):
+            before = self.node.sample(came)
+            recoveries = self.node.sample("memkv_rdma_recoveries_total")
+            try:
+                self.machine.sh("ip link set left_middle down")
+                self.node.until_rdma(False)
+                with self.node.loaded("early") as sums:
+                    self.node.until_sample("the fallback", came, f"v > {before}")
+                    self.node.until_moves("tcp")
+                    self.machine.sh("ip link set left_middle up")
+                    self.node.until_sample("gone over", "memkv_rdma_recoveries_total",
+                                           f"v > {recoveries}")
+                    self.node.until_moves("rdma")
+            finally:
+                self.machine.sh("ip link set left_middle up")
+            self.assert_kept(sums)
+        self.node.verify("early")
+
     def test_fault__packets_are_lost__every_byte_comes_all_the_same(self):
         before = self.retried()
         for _ in range(NODE_TIMES):
@@ -405,8 +425,7 @@ class VerbsTest(unittest.TestCase):
     def test_stream__both_ways__every_byte_comes_once_in_order(self):
         self.suite("stream")
 
-    @unittest.skipUnless(LONG, "it takes minutes; ./dev test --long")
-    def test_transfers__one_byte_to_32_mib__every_byte_and_none_beyond(self):
+    def test_transfers__one_byte_to_1_mib__every_byte_and_none_beyond(self):
         self.suite("transfers")
 
     def test_write__a_message_behind_it__the_bytes_are_there_first(self):

@@ -13,6 +13,8 @@ import unittest
 
 from node import BUILD, COMMAND_S_MAX, MEMKV, SOURCE, Node, environment, free_port
 
+LONG = os.environ.get("MKV_LONG") == "1"
+BUILD_S_MAX = 1800
 UNAVAILABLE = 69
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 # Where the build has RDMA: the same objects, without it.
@@ -46,8 +48,7 @@ class WithoutRdmaTest(unittest.TestCase):
 
     def test_build__disabled__nothing_needs_the_headers(self):
         """Configures alone; that the sources then compile follows from what they include."""
-        subprocess.run(["meson", "setup", "-Dverbs=disabled", self.folder, SOURCE], check=True,
-                       capture_output=True, timeout=COMMAND_S_MAX)
+        self.configure()
         with open(os.path.join(self.folder, "compile_commands.json"), encoding="utf-8") as file:
             entries = json.load(file)
         paths = {os.path.relpath(os.path.realpath(os.path.join(self.folder, entry["file"])),
@@ -60,6 +61,24 @@ class WithoutRdmaTest(unittest.TestCase):
                    if not path.startswith("..") and os.path.exists(os.path.join(SOURCE, path))]
         self.assertEqual([path for path in sources if needs_headers(path, known)], [])
         self.assertTrue(needs_headers("verbs/poll.c", known))
+
+    def configure(self):
+        subprocess.run(["meson", "setup", "-Dverbs=disabled", self.folder, SOURCE], check=True,
+                       capture_output=True, timeout=COMMAND_S_MAX)
+
+    @unittest.skipUnless(LONG, "a build of its own; with --long")
+    def test_build__disabled__all_of_it_compiles_and_says_so(self):
+        self.configure()
+        done = subprocess.run(["ninja", "-C", self.folder], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False,
+                              timeout=BUILD_S_MAX)
+        self.assertEqual(done.returncode, 0, done.stdout[-4000:])
+        subprocess.run([os.path.join(self.folder, "tests/unit/verbs-absent_test")], check=True,
+                       capture_output=True, timeout=COMMAND_S_MAX)
+        child = subprocess.run([os.path.join(self.folder, "memkv"), "doctor", "--rdma"],
+                               stdout=subprocess.PIPE, text=True, check=False,
+                               timeout=COMMAND_S_MAX)
+        self.assertIn("this memkv was built without RDMA", child.stdout)
 
     def test_node__any_device__is_healthy_and_serves_without(self):
         with Node("--dev", self.folder, program=PROGRAM) as node:

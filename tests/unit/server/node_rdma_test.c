@@ -34,9 +34,15 @@ static const struct mkv_verbs_facts left = {.device = "rxe0",
                                             .mtu = 1024,
                                             .reads_max = 16,
                                             .traffic_class = 106,
-                                            .service_level = 3};
-static const struct mkv_verbs_facts right = {
-    .device = "mlx5_0", .port = 2, .gid = "fe80::1", .gid_index = 0, .mtu = 4096, .reads_max = 8};
+                                            .service_level = 3,
+                                            .numa_node = 1};
+static const struct mkv_verbs_facts right = {.device = "mlx5_0",
+                                             .port = 2,
+                                             .gid = "fe80::1",
+                                             .gid_index = 0,
+                                             .mtu = 4096,
+                                             .reads_max = 8,
+                                             .numa_node = -1};
 
 static int fixture_begin(void **state) {
     static struct fixture fixture;
@@ -155,7 +161,7 @@ static void test_node_rdma__port_of_three_shards__is_told_once_and_is_up_until_t
     expect_log(fixture,
                "INFO fabric.rdma: RDMA: rxe0 port 1 is up, RoCE v2 at 10.0.0.7, GID index 1, "
                "packets of 1024 bytes device=rxe0 port=1 address=10.0.0.7 gid_index=1 mtu=1024 "
-               "reads_max=16 traffic_class=106 service_level=3\n");
+               "reads_max=16 traffic_class=106 service_level=3 numa_node=1\n");
     const struct mkv_admin_rdma *rdma = look(fixture);
     assert_true(rdma->is_active);
     assert_true(rdma->is_configured);
