@@ -453,6 +453,13 @@ class Machine:
             below = node["node-name"].removeprefix(f"{name}-")
         self.monitor.command("blockdev-reopen", options=[drive.top(below)])
 
+    def set_link(self, is_up):
+        """Pulls the network's cable out at this machine's end, or puts it in again. The guest sees
+        its link go down; a machine at the other end sees silence."""
+        said = self._ask_person(f"set_link network {'on' if is_up else 'off'}")
+        if said.strip():
+            raise LabError(f"{self._who()}: its link cannot be set: {said.strip()}")
+
     def _ask_person(self, line):
         """A command that the monitor has only for people."""
         return self.monitor.command("human-monitor-command", **{"command-line": line})

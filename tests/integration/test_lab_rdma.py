@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """RDMA over Soft-RoCE in a machine of the lab, which is booted once for all of this: a node whose
 clients put and get by it, byte for byte, while links, devices and processes go and come; verbs/ by
-itself; `memkv doctor`; and the lab's own wire."""
+itself; `memkv doctor`; and the lab's own wire. With --long also a node and clients on two machines.
+"""
 
 import json
 import os
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-from lab_node import Drive, machine
+from lab_node import Drive, Network, machine
 from lab.keeper import die_with_parent
 from lab_rdma import Node, client
 from node import BUILD, SOURCE
@@ -23,14 +24,20 @@ SUITE_S_MAX = 600
 STATUSES = os.path.join(SOURCE, "tests/fixtures/verbs_statuses.tsv")
 LONG = os.environ.get("MKV_LONG") == "1"
 MACHINE_S_MAX = 20000 if LONG else 1700
-# How often faults happen, on the same devices: those of a node, and of verbs/.
+# How often faults happen, on the same devices: those of a node, of verbs/, of two machines.
 NODE_TIMES = 50 if LONG else 3
 VERBS_TIMES = 50 if LONG else 3
+ACROSS_TIMES = 10
 # What one command of a client may take: more than its own time (client()) on a loaded host.
 COMMAND_S_MAX = 240
 # The last two are more than one block.
 SIZES = (1, 65536, 65537, (1 << 20) + 1, 5000003)
 LAB_MACHINE = None
+ACROSS_S_MAX = 3000
+ACROSS_SERVER = "10.77.0.1:9900"
+# On an address that is not loopback nobody else is served without a key.
+ACROSS_CONFIG = (f"network: {{address: '{ACROSS_SERVER}', admin_address: '127.0.0.1:9901', "
+                 "auth_key: /root/key}\n")
 
 # The one answers, the other asks, and asks again until the one is up.
 ACROSS = """
@@ -579,7 +586,95 @@ class WireTest(unittest.TestCase):
         self.assertNotRegex(done.said, r"(?m)^ 1048576 +5 +[\d.]+ ")
 
 
+@unittest.skipUnless(LONG, "two machines, for minutes: --long")
 class AcrossTest(unittest.TestCase):
+    """A node on one machine, its clients on another, and a cable that all between them takes."""
+
+    @classmethod
+    def setUpClass(cls):
+        network = Network()
+        cls.addClassCleanup(network.close)
+        cls.here, cls.there = [
+            cls.enterClassContext(machine(drives, network=network, number=number, count=2,
+                                          rdma=True, seconds=ACROSS_S_MAX)).boot()
+            for number, drives in ((1, [Drive("a", "1GiB")]), (2, []))]
+        cls.here.sh("memkv auth keygen --output /root/key")
+        key = cls.here.read("/root/key").decode().strip()
+        cls.node = Node(cls.here, "across", ACROSS_CONFIG, ACROSS_SERVER, cls.there,
+                        f"MEMKV_AUTH_KEY={key}").start()
+        cls.addClassCleanup(cls.node.end)
+        cls.node.until_rdma(True)
+
+    def tearDown(self):
+        """No byte of a value may have come over TCP."""
+        self.assertEqual(self.node.moved("tcp"), (0, 0))
+
+    def test_put_and_get__between_machines__the_same_bytes(self):
+        self.assertIn("RDMA: rxe0 port 1 is up, RoCE v2 at 10.77.0.1", self.node.log())
+        sizes = (4096, 1 << 20, 8 << 20)
+        before = self.node.moved()
+        for size in sizes:
+            self.there.sh(f"""
+                set -e
+                head -c {size} /dev/urandom >/tmp/in
+                {self.node.client("rdma")} memkv put across-{size} /tmp/in
+                {self.node.client("rdma")} memkv get across-{size} /tmp/out
+                cmp /tmp/in /tmp/out""", seconds=200)
+        self.assertEqual([after - count for after, count in zip(self.node.moved(), before)],
+                         [sum(sizes)] * 2)
+
+    def test_no_key__between_machines__is_refused(self):
+        done = self.there.sh(f"{client('rdma', ACROSS_SERVER, '')} memkv get across",
+                             seconds=COMMAND_S_MAX, check=False)
+        self.assertNotEqual(done.status, 0, done.said)
+        self.assertIn("set MEMKV_AUTH_KEY", done.said)
+
+    def test_batches__between_machines__are_what_they_have_to_be(self):
+        before = self.node.moved()
+        with self.node.loaded("far", "rdma") as sums:
+            for _ in range(3):
+                self.node.until_moves("rdma")
+        self.assertEqual([sums[name] for name in ("broken_promises", "missing", "failed")],
+                         [0, 0, 0], sums)
+        self.assertGreater(sums["puts"], 0)
+        self.assertGreater(sums["gets"], 0)
+        moved = sum(self.node.moved()) - sum(before)
+        self.assertGreaterEqual(moved, sums["bytes"])
+        self.assertGreater(self.node.verify("far")["gets"], 0)
+
+    def test_cable__pulled_out_at_either_end__clients_come_back(self):
+        for number in range(2 * ACROSS_TIMES):
+            end = (self.here, self.there)[number % 2]
+            failures, transitions = self.node.failures("port_down"), self.node.transitions()
+            with self.node.loaded("cable", "rdma") as sums:
+                self.node.until_lanes()
+                self.node.until_moves("rdma")
+                try:
+                    end.set_link(False)
+                    self.until_port(end, "DOWN")
+                    # The other end sees it by its retries, which take four seconds.
+                    self.here.sh("sleep 6")
+                finally:
+                    end.set_link(True)
+                self.until_port(end, "ACTIVE")
+                self.node.until_rdma(True)
+                self.node.until_moves("rdma")
+            self.assertEqual((sums["broken_promises"], sums["missing"]), (0, 0), sums)
+            self.assertGreater(sums["gets"], 0)
+            if end is self.here:
+                self.assertGreater(self.node.failures("port_down"), failures)
+                self.node.until_transitions(*(count + 1 for count in transitions))
+        self.node.verify("cable")
+
+    def until_port(self, end, state):
+        end.sh(f"""
+            step=0
+            until grep -q {state} /sys/class/infiniband/rxe0/ports/1/state; do
+                step=$((step + 1)); [ $step -lt 300 ] || exit 1; sleep 0.2
+            done""", seconds=200)
+
+
+class PerftestAcrossTest(unittest.TestCase):
     @unittest.skipUnless(LONG, "two machines, for a minute: --long")
     def test_perftest__two_machines__messages_and_writes_go_across(self):
         with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:

@@ -124,8 +124,8 @@ static void test_stream(void) {
 }
 
 static void test_transfers(void) {
-    /* Up to the largest that a server posts (MKV_LANE_PIECE_BYTES). Of a READ of 32 MiB Soft-RoCE of
-     * Linux 6.1 loses so many packets between its devices that it gives up now and then. */
+    /* Up to the largest that a server posts (MKV_LANE_PIECE_BYTES). Of a READ of 32 MiB Soft-RoCE
+     * of Linux 6.1 loses so many packets between its devices that it gives up now and then. */
     static const uint32_t SIZES[] = {1,    2,     15,    255,    4095,  4096,    4097,
                                      8193, 65536, 65537, 300001, 12345, 1u << 20};
     world_connect_open();
