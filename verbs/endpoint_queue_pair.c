@@ -61,6 +61,7 @@ bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint, char *problem) {
     }
     endpoint->inline_bytes_max = attributes.cap.max_inline_data;
     endpoint->qp_number = endpoint->qp->qp_num;
+    mkv_verbs_table_put(verbs, endpoint);
     struct ibv_qp_attr init = {
         .qp_state = IBV_QPS_INIT,
         .pkey_index = 0,
@@ -74,11 +75,8 @@ bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint, char *problem) {
     if (error != 0) {
         mkv_verbs_say(problem, "a queue pair of RDMA device %s cannot be set up: %s",
                       verbs->facts.device, strerror(error));
-        (void)verbs->library->destroy_qp(endpoint->qp);
-        endpoint->qp = NULL;
         return false;
     }
-    mkv_verbs_table_put(verbs, endpoint);
     return true;
 }
 
@@ -148,20 +146,48 @@ void mkv_endpoint_qp_unreached(const struct mkv_endpoint *endpoint, int error, c
                   gid, facts->gid, facts->port, facts->device, strerror(error));
 }
 
-void mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint) {
-    struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
-    if (endpoint->qp != NULL &&
-        endpoint->verbs->library->modify_qp(endpoint->qp, &attributes, IBV_QP_STATE) != 0) {
-        mkv_endpoint_qp_destroy(endpoint);
-    }
+/* ---- its end --------------------------------------------------------------------------------- */
+
+static void keep(struct mkv_endpoint *endpoint) {
+    endpoint->verbs->kept_count += !endpoint->is_kept;
+    endpoint->is_kept = true;
 }
 
-void mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint) {
-    if (endpoint->qp == NULL) {
-        return;
+static void let_go(struct mkv_endpoint *endpoint) {
+    endpoint->verbs->kept_count -= endpoint->is_kept;
+    endpoint->is_kept = false;
+}
+
+static bool reach_error(struct mkv_endpoint *endpoint) {
+    struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
+    endpoint->is_in_error =
+        endpoint->is_in_error ||
+        endpoint->verbs->library->modify_qp(endpoint->qp, &attributes, IBV_QP_STATE) == 0;
+    return endpoint->is_in_error;
+}
+
+bool mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint) {
+    if (endpoint->qp != NULL && reach_error(endpoint)) {
+        let_go(endpoint);
+        return true;
     }
-    mkv_verbs_table_remove(endpoint->verbs, endpoint);
-    (void)endpoint->verbs->library->destroy_qp(endpoint->qp);
+    return mkv_endpoint_qp_destroy(endpoint);
+}
+
+bool mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint) {
+    struct mkv_verbs *verbs = endpoint->verbs;
+    if (endpoint->qp == NULL) {
+        return true;
+    }
+    /* What the peer sends is not let in any more, also where it cannot be destroyed. */
+    (void)reach_error(endpoint);
+    if (verbs->library->destroy_qp(endpoint->qp) != 0) {
+        keep(endpoint);
+        return false;
+    }
+    let_go(endpoint);
+    mkv_verbs_table_remove(verbs, endpoint);
     endpoint->qp = NULL;
     endpoint->receives_posted = 0;
+    return true;
 }
