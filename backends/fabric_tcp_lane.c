@@ -22,7 +22,7 @@ bool mkv_tcp_lane_is_used(const struct mkv_tcp_connection *connection) {
 bool mkv_tcp_lane_is_granted(const struct mkv_fabric_tcp *fabric) {
     const struct mkv_fabric_tcp_options *options = &fabric->options;
     return options->lane_ports != NULL && options->tls == NULL && !options->is_local &&
-           mkv_lane_ports_is_up(options->lane_ports);
+           mkv_lane_ports_is_configured(options->lane_ports);
 }
 
 /* ---- what happens to it; from within a poll of the ports ------------------------------------- */

@@ -74,6 +74,7 @@ struct mkv_lane_ports {
     uint64_t retry_ns;     /* between looks */
     uint64_t next_ns;      /* no look before it; UINT64_MAX: none is due */
     bool is_one_lost;      /* closed since the last look began */
+    bool had_port;         /* ever */
     bool is_stopping;
 };
 
@@ -351,6 +352,7 @@ static void look_end(struct mkv_lane_ports *ports, uint64_t now_ns) {
         }
         struct mkv_lane_port *port = &ports->all[place];
         *port = look->found[i];
+        ports->had_port = true;
         port->ports = ports;
         port->watch.done = watched;
         port->was_up = true;
@@ -533,13 +535,10 @@ bool mkv_lane_ports_has_work(const struct mkv_lane_ports *ports) {
 
 /* ---- choosing -------------------------------------------------------------------------------- */
 
-bool mkv_lane_ports_is_up(const struct mkv_lane_ports *ports) {
-    for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
-        if (is_usable(&ports->all[i])) {
-            return !ports->is_stopping;
-        }
-    }
-    return false;
+bool mkv_lane_ports_is_configured(const struct mkv_lane_ports *ports) {
+    const struct mkv_lane_ports_options *options = &ports->options;
+    return !ports->is_stopping && mkv_verbs_is_built() &&
+           (options->is_required || options->device != NULL || ports->had_port);
 }
 
 /* The address that a client came to; false: it is no IP address. */

@@ -147,8 +147,9 @@ __attribute__((warn_unused_result)) bool mkv_lane_ports_create(
  * were left. NULL is allowed. */
 void mkv_lane_ports_destroy(struct mkv_lane_ports *ports);
 
-/* Whether a lane could be made over any port. */
-bool mkv_lane_ports_is_up(const struct mkv_lane_ports *ports);
+/* Whether clients are to ask for lanes, and again when they get none: RDMA is required, a device is
+ * named, or a port was open since the start. None need be up just now. */
+bool mkv_lane_ports_is_configured(const struct mkv_lane_ports *ports);
 /* The port for the connection of this socket, and the address that its client came to; NULL: there
  * is none that is up. */
 struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd,

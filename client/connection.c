@@ -114,7 +114,7 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
     struct mkv_metrics *metrics = connection->remote->client->metrics;
     if (metrics != NULL && was_ready) {
         mkv_metrics_disconnected(metrics, had_lane);
-    } else if (metrics != NULL) {
+    } else if (metrics != NULL && !was_candidate) {
         mkv_metrics_connect_failed(metrics);
     }
     /* The others of its server do not wait for a candidate. */

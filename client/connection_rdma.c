@@ -94,6 +94,10 @@ static void send_connect(struct mkv_connection *connection) {
     mkv_connection_greet(connection);
 }
 
+bool mkv_connection_rdma_is_offered(const struct mkv_connection *connection) {
+    return (connection->greeting.limits.features & MKV_NATIVE_FEATURE_RDMA) != 0;
+}
+
 bool mkv_connection_rdma_is_possible(const struct mkv_connection *connection, uint64_t now_ns) {
     char address[INET6_ADDRSTRLEN];
     char problem[MKV_VERBS_PROBLEM_BYTES];
@@ -101,31 +105,45 @@ bool mkv_connection_rdma_is_possible(const struct mkv_connection *connection, ui
     return mkv_rdma_has_usable(connection->remote->client->rdma, address, now_ns, problem);
 }
 
+/* There is no RDMA on one of the two sides. NONE: there never was, so that this is no failure of a
+ * connection that can go on as it is. As give_up. */
+static bool be_without(struct mkv_connection *connection, uint32_t fallback, const char *problem,
+                       uint64_t now_ns) {
+    struct mkv_remote *remote = connection->remote;
+    if (fallback == MKV_NATIVE_FALLBACK_NONE && !remote->client->rdma->is_required &&
+        !connection->is_candidate) {
+        mkv_remote_rdma_absent(remote, now_ns);
+        return false;
+    }
+    return give_up(connection, fallback, problem, true, now_ns);
+}
+
 bool mkv_connection_rdma_begin(struct mkv_connection *connection) {
     struct mkv_rdma *rdma = connection->remote->client->rdma;
+    const struct mkv_remote_rdma *before = &connection->remote->rdma;
+    const uint64_t now_ns = mkv_client_now_ns();
     if (!connection->wants_rdma) {
         return false;
     }
-    if ((connection->greeting.limits.features & MKV_NATIVE_FEATURE_RDMA) == 0) {
-        /* Of a server that never had it nothing more is expected. */
-        const struct mkv_remote_rdma *before = &connection->remote->rdma;
-        return (rdma->is_required || connection->is_candidate || before->had_lane) &&
-               give_up(connection,
-                       before->failure_count > 0 ? before->fallback : MKV_NATIVE_FALLBACK_REFUSED,
-                       "it does not offer RDMA (rdma.mode off, or no device there)", true, 0);
+    if (!mkv_connection_rdma_is_offered(connection)) {
+        const uint32_t fallback = before->failure_count > 0 ? before->fallback
+                                  : before->had_lane        ? MKV_NATIVE_FALLBACK_REFUSED
+                                                            : MKV_NATIVE_FALLBACK_NONE;
+        return be_without(connection, fallback,
+                          "it does not offer RDMA (rdma.mode off, or no device there)", now_ns);
     }
     char address[INET6_ADDRSTRLEN];
     char problem[MKV_VERBS_PROBLEM_BYTES];
-    const uint64_t now_ns = mkv_client_now_ns();
     local_address(connection, address, sizeof address);
     connection->lane = mkv_rdma_lane_new(rdma, connection, address, now_ns, problem);
     if (connection->lane == NULL) {
-        const bool is_silent = !rdma->had_port && !rdma->is_required && !connection->is_candidate;
-        if (is_silent) {
+        const bool is_absent = !rdma->had_port && before->failure_count == 0;
+        if (is_absent && !rdma->is_required) {
             mkv_rdma_tell_absent(rdma, problem);
-            mkv_remote_rdma_absent(connection->remote, now_ns);
         }
-        return !is_silent && give_up(connection, MKV_LANE_REASON_DEVICE, problem, true, now_ns);
+        return be_without(connection,
+                          is_absent ? MKV_NATIVE_FALLBACK_NONE : (uint32_t)MKV_LANE_REASON_DEVICE,
+                          problem, now_ns);
     }
     /* Half of the time is left for going on without. */
     const uint64_t left_ns =
@@ -235,12 +253,15 @@ void mkv_connection_rdma_failing(struct mkv_connection *connection, const char *
     struct mkv_remote *remote = connection->remote;
     const struct mkv_rdma_lane *lane = connection->lane;
     if (connection->is_candidate) {
-        /* Why it could not be made READY, or why there is none if that says nothing of RDMA. */
+        /* Why it could not be made READY, or why there is none if that says nothing of RDMA. NONE:
+         * there never was one, and nothing has changed. */
         const uint32_t fallback = connection->rdma_fallback != MKV_NATIVE_FALLBACK_NONE
                                       ? connection->rdma_fallback
                                       : remote->rdma.fallback;
         mkv_connection_candidate_over(connection);
-        mkv_remote_rdma_failed(remote, fallback, text, true);
+        if (fallback != MKV_NATIVE_FALLBACK_NONE) {
+            mkv_remote_rdma_failed(remote, fallback, text, true);
+        }
         return;
     }
     if (lane == NULL || connection->state != MKV_CONNECTION_READY ||

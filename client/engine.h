@@ -326,7 +326,8 @@ struct mkv_remote_rdma {
     bool had_lane;          /* once, so that it will have one again */
     uint32_t pause_count;   /* how often the next pause is doubled */
     uint64_t recovered_ns;  /* when it was last reached by RDMA again; 0: never */
-    uint64_t look_ns;       /* it offers RDMA and this host has none: when to look; 0: never */
+    /* One of the two never had RDMA: when to look again; 0: never. No failure has been then. */
+    uint64_t look_ns;
 };
 
 struct mkv_remote {
@@ -579,7 +580,7 @@ uint64_t mkv_remotes_draw(struct memkv_client *client);
  * and has just been tried again. */
 void mkv_remote_rdma_failed(struct mkv_remote *remote, uint32_t fallback, const char *text,
                             bool is_retry);
-/* It offers RDMA, and this host has no device: which it may have later. */
+/* It offers no RDMA and never did, or this host has no device: which they may have later. */
 void mkv_remote_rdma_absent(struct mkv_remote *remote, uint64_t now_ns);
 /* A lane is open. */
 void mkv_remote_rdma_ready(struct mkv_remote *remote);
@@ -644,6 +645,8 @@ void mkv_connection_reopen(struct mkv_connection *connection, uint64_t now_ns);
 bool mkv_connection_rdma_is_wanted(const struct mkv_connection *connection);
 /* Behind the greeting: false, there is nothing to agree on, and it may be READY. */
 bool mkv_connection_rdma_begin(struct mkv_connection *connection);
+/* Its server had RDMA when it greeted. */
+bool mkv_connection_rdma_is_offered(const struct mkv_connection *connection);
 /* Whether this host has a port by now that a lane to the same server could be made at. */
 bool mkv_connection_rdma_is_possible(const struct mkv_connection *connection, uint64_t now_ns);
 /* A frame of the server, while they agree. */

@@ -35,9 +35,10 @@
  * Broken connections: the calls that a break hits fail with MEMKV_UNAVAILABLE, or MEMKV_UNKNOWN
  * where a put or delete had been sent; the next call connects again. So a client outlives restarts
  * of its server. One that cannot be reached is let alone for a while, 50 ms at first and 2 s at
- * most, in which what is asked of it fails at once. One that can no longer be reached by RDMA is
- * reached over TCP from the next call on; beside the calls RDMA is tried again, after 1 s at first
- * and 60 s at most. A call in whose time that falls may return up to 50 ms later.
+ * most, in which what is asked of it fails at once. One that can no longer be reached by RDMA, or
+ * cannot yet, is reached over TCP from the next call on; beside the calls RDMA is tried again,
+ * after 1 s at first and 60 s at most, and where server or host never had it after 30 to 60 s. A
+ * call in whose time that falls may return up to 50 ms later.
  *
  * Several servers: each key belongs to one of them, by its name and weight alone (docs/protocol.md,
  * Placement). What is asked of one that cannot be reached, or does not answer in time, is a miss

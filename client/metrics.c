@@ -340,7 +340,8 @@ size_t mkv_metrics_text(struct mkv_metrics *metrics, char bytes[MKV_METRICS_TEXT
     const uint64_t connects = read_of(&metrics->connects);
     print_head(&text, "memkv_client_connections", "gauge", "connections that are greeted");
     print(&text, "memkv_client_connections %" PRIu64 "\n", connects - disconnects);
-    print_head(&text, "memkv_client_connects_total", "counter", "attempts to connect that ended");
+    print_head(&text, "memkv_client_connects_total", "counter",
+               "attempts to connect that ended, but for those that try RDMA again in vain");
     print(&text, "memkv_client_connects_total{result=\"ok\"} %" PRIu64 "\n", connects);
     print(&text, "memkv_client_connects_total{result=\"failed\"} %" PRIu64 "\n",
           read_of(&metrics->connect_failures));

@@ -13,6 +13,10 @@
  *
  * So one fault costs what was under way on its connection and no more, nothing waits for a network
  * that drops packets, and no fault is for ever.
+ *
+ * Nor is it for ever that one of the two has no RDMA at all. That is no failure, and nothing is
+ * said of it, but each 30 to 60 s the host is looked at: where it has a device a candidate asks the
+ * server that has offered none.
  */
 #include <stdio.h>
 
@@ -61,6 +65,7 @@ void mkv_remote_rdma_failed(struct mkv_remote *remote, uint32_t fallback, const 
     rdma->fallback = fallback;
     rdma->retry_ns = now_ns + wait_ns / 2 + mkv_remotes_draw(client) % (wait_ns / 2);
     rdma->is_leaving_tcp = false;
+    rdma->look_ns = 0;
     if (is_first) {
         fprintf(stderr, "memkv: server %s is reached over TCP, and RDMA is tried again: %s\n",
                 remote->address.text, text);
@@ -68,15 +73,18 @@ void mkv_remote_rdma_failed(struct mkv_remote *remote, uint32_t fallback, const 
 }
 
 void mkv_remote_rdma_absent(struct mkv_remote *remote, uint64_t now_ns) {
-    remote->rdma.look_ns = now_ns + RETRY_NS_MAX;
+    /* The clients of a server are not to look all at once. */
+    remote->rdma.look_ns =
+        now_ns + RETRY_NS_MAX / 2 + mkv_remotes_draw(remote->client) % (RETRY_NS_MAX / 2);
 }
 
 void mkv_remote_rdma_ready(struct mkv_remote *remote) {
     struct memkv_client *client = remote->client;
     struct mkv_remote_rdma *rdma = &remote->rdma;
     rdma->had_lane = true;
-    rdma->look_ns = 0;
     if (rdma->failure_count == 0) {
+        rdma->is_leaving_tcp = rdma->is_leaving_tcp || rdma->look_ns != 0;
+        rdma->look_ns = 0;
         return;
     }
     *rdma = (struct mkv_remote_rdma){.is_leaving_tcp = true,
@@ -118,34 +126,37 @@ static void leave_tcp(struct mkv_remote *remote, uint64_t now_ns) {
     remote->rdma.is_leaving_tcp = is_left;
 }
 
-/* Where this host has got a device, or its port has come up, the server is reached by RDMA again as
- * after a failure. */
-static void look_for_device(struct mkv_remote *remote, uint64_t now_ns) {
-    remote->rdma.look_ns = now_ns + RETRY_NS_MAX;
+/* Of a server that offers RDMA: where this host has got a device, or its port has come up, it is
+ * reached by RDMA again as after a failure. Of another one: true where a candidate is to ask it. */
+static bool look(struct mkv_remote *remote, uint64_t now_ns) {
+    mkv_remote_rdma_absent(remote, now_ns); /* until something is seen */
     for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (!is_over_tcp(connection)) {
             continue;
         }
+        if (!mkv_connection_rdma_is_offered(connection)) {
+            return mkv_verbs_has_device(); /* not opened for a server that may never want it */
+        }
         if (mkv_connection_rdma_is_possible(connection, now_ns)) {
-            remote->rdma.look_ns = 0;
             mkv_remote_rdma_failed(remote, MKV_LANE_REASON_DEVICE,
                                    "this host had no RDMA device, and has one now", false);
         }
-        return;
+        return false;
     }
+    return false; /* the next connection asks by itself */
 }
 
 void mkv_remote_rdma_tend_now(struct mkv_remote *remote, uint64_t now_ns) {
     struct mkv_rdma *client_rdma = remote->client->rdma;
     struct mkv_remote_rdma *rdma = &remote->rdma;
-    if (rdma->look_ns != 0 && now_ns >= rdma->look_ns) {
-        look_for_device(remote, now_ns);
-    }
+    bool is_due = rdma->look_ns != 0 && now_ns >= rdma->look_ns && look(remote, now_ns);
     if (rdma->is_leaving_tcp) {
         leave_tcp(remote, now_ns);
     }
-    if (rdma->failure_count == 0 || now_ns < rdma->retry_ns || client_rdma->is_required) {
+    is_due = is_due ||
+             (rdma->failure_count > 0 && now_ns >= rdma->retry_ns && !client_rdma->is_required);
+    if (!is_due) {
         return;
     }
     uint32_t free_slot = MKV_NONE_U32;

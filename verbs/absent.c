@@ -10,6 +10,10 @@ bool mkv_verbs_is_built(void) {
     return false;
 }
 
+bool mkv_verbs_has_device(void) {
+    return false;
+}
+
 bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **verbs,
                     char *problem) {
     (void)options;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@
 #define PORTS_MAX 8u
 /* Of all ports of a device. The kernel lists all or none, and fills no more room than this. */
 #define GIDS_MAX (UINT16_MAX / sizeof(struct ibv_gid_entry))
-#define SYSFS_NUMA "/sys/class/infiniband/%.63s/device/numa_node"
+#define SYSFS "/sys/class/infiniband"
+#define SYSFS_NUMA SYSFS "/%.63s/device/numa_node"
 
 /* How well a GID of RoCE v2 serves, and how well a port does. */
 enum worth {
@@ -188,6 +190,19 @@ static void take(struct mkv_verbs *verbs, const struct choice *choice) {
     facts->is_ethernet = choice->is_ethernet;
     facts->gid_index = choice->gid_index;
     (void)inet_ntop(AF_INET6, choice->gid.raw, facts->gid, sizeof facts->gid);
+}
+
+bool mkv_verbs_has_device(void) {
+    bool has_any = false;
+    DIR *directory = opendir(SYSFS);
+    const struct dirent *entry;
+    while (directory != NULL && !has_any && (entry = readdir(directory)) != NULL) {
+        has_any = entry->d_name[0] != '.';
+    }
+    if (directory != NULL) {
+        (void)closedir(directory);
+    }
+    return has_any;
 }
 
 bool mkv_verbs_find(struct mkv_verbs *verbs, char *problem) {

@@ -83,6 +83,8 @@ struct mkv_endpoint_ops {
 
 /* Whether memkv was built with RDMA. */
 bool mkv_verbs_is_built(void);
+/* Whether this machine has any RDMA device, in whatever state. Opens and loads nothing. */
+bool mkv_verbs_has_device(void);
 /* False: `problem` says what is missing and what to do. */
 __attribute__((warn_unused_result)) bool mkv_verbs_open(const struct mkv_verbs_options *options,
                                                         struct mkv_verbs **verbs, char *problem);

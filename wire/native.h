@@ -187,7 +187,7 @@ enum mkv_native_op {
 #define MKV_NATIVE_FEATURE_SHARDS 0x10ull
 /* The client is on the server's machine, and may share memory with it. */
 #define MKV_NATIVE_FEATURE_WINDOW 0x20ull
-/* The server has RDMA, and takes CONNECT. */
+/* The server has RDMA, though perhaps no port that is up, and takes CONNECT. */
 #define MKV_NATIVE_FEATURE_RDMA 0x40ull
 /* All that HELLO has room for. */
 #define MKV_NATIVE_FEATURES_MAX 0x00ffffffffffffffull

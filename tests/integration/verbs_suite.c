@@ -63,6 +63,7 @@ static void test_open(void) {
         {{.device = "rxe_left", .gid_index = -1, .port = 3}, "no RDMA device rxe_left"},
         {{.device = "rxe_left", .gid_index = -1, .mtu = 1500}, "MTU"},
     };
+    CHECK(mkv_verbs_has_device(), "there are two");
     for (size_t index = 0; index < sizeof refused / sizeof refused[0]; index++) {
         struct mkv_verbs_options options = refused[index].options;
         struct mkv_verbs *verbs = NULL;
@@ -115,8 +116,10 @@ static void test_stream(void) {
 }
 
 static void test_transfers(void) {
-    static const uint32_t SIZES[] = {1,    2,     15,    255,    4095,     4096,  4097,
-                                     8193, 65536, 65537, 300001, 1u << 20, 12345, 32u << 20};
+    /* Up to the largest that a server posts (MKV_LANE_PIECE_BYTES). Of a READ of 32 MiB Soft-RoCE of
+     * Linux 6.1 loses so many packets between its devices that it gives up now and then. */
+    static const uint32_t SIZES[] = {1,    2,     15,    255,    4095,  4096,    4097,
+                                     8193, 65536, 65537, 300001, 12345, 1u << 20};
     world_connect_open();
     for (uint32_t index = 0; index < sizeof SIZES / sizeof SIZES[0]; index++) {
         for (uint32_t is_read = 0; is_read < 2; is_read++) {

@@ -264,26 +264,15 @@ static void test_lane__batches__take_few_doorbells(void **state) {
 
 /* ---- who gets one ---------------------------------------------------------------------------- */
 
-static void test_lane__no_device__feature_is_not_granted(void **state) {
+static void test_lane__no_rdma__feature_is_not_granted(void **state) {
     (void)state;
     uint64_t features;
     uint8_t bytes[LANE_FRAME_BYTES];
     struct world *world = world_create(NULL);
+    struct lane_client lane;
     struct client client = lane_greeted(world, MKV_NATIVE_FEATURE_RDMA, 0, &features);
     assert_true(features == 0);
-    client_close(&client);
-    world_destroy(world);
-
-    fake_rdma.devices[0].name = NULL;
-    world = world_create(&lane_world);
-    assert_int_equal(world->lane_events[MKV_LANE_PORT_NOT_OPENED], 1);
-    assert_non_null(strstr(world->lane_text, "fake0"));
-    client = lane_greeted(world, MKV_NATIVE_FEATURE_RDMA, 0, &features);
-    assert_true(features == 0);
-    fake_rdma.devices[0].name = "fake0"; /* for the client alone: */
-    struct lane_client lane;
-    const size_t size = lane_prepare(&lane, client, 0, bytes);
-    client_send(world, &client, bytes, size);
+    client_send(world, &client, bytes, lane_prepare(&lane, client, 0, bytes));
     client_expect_refusal(world, &client, "CONNECT");
     lane_close(world, &lane);
     world_destroy(world);
@@ -316,6 +305,27 @@ static void expect_connect_refused(struct world *world, struct client *client, c
     frame = client_frame(world, client);
     assert_int_equal(frame.header.op, MKV_NATIVE_EXISTS);
     world_frame_free(&frame);
+}
+
+/* Else a client that comes too early would not know that there may be RDMA later. */
+static void test_lane__device_is_not_there__granted_and_connect_refused(void **state) {
+    (void)state;
+    uint64_t features;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    fake_rdma.devices[0].name = NULL;
+    fake_rdma.devices[1] = (struct fake_device){.name = "client0"};
+    fake_rdma.client_device = "client0";
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_NOT_OPENED], 1);
+    assert_non_null(strstr(world->lane_text, "fake0"));
+    struct client client = lane_greeted(world, MKV_NATIVE_FEATURE_RDMA, 0, &features);
+    assert_true(features == MKV_NATIVE_FEATURE_RDMA);
+    client_send(world, &client, bytes, lane_prepare(&lane, client, 0, bytes));
+    expect_connect_refused(world, &client, "no_device: ");
+    assert_int_equal(counters_of(world)->refusals_total[MKV_NATIVE_REFUSAL_NO_DEVICE], 1);
+    lane_close(world, &lane);
+    world_destroy(world);
 }
 
 static void test_lane__connect_refused__says_why_and_goes_on_over_tcp(void **state) {
@@ -663,7 +673,8 @@ int main(void) {
         LANE_TEST(test_lane__write_not_done__slab_stays_though_the_answer_left),
         LANE_TEST(test_lane__no_room_for_writes__data_waits_for_them),
         LANE_TEST(test_lane__batches__take_few_doorbells),
-        LANE_TEST(test_lane__no_device__feature_is_not_granted),
+        LANE_TEST(test_lane__no_rdma__feature_is_not_granted),
+        LANE_TEST(test_lane__device_is_not_there__granted_and_connect_refused),
         LANE_TEST(test_lane__remote_without_a_lane__refused),
         LANE_TEST(test_lane__connect_refused__says_why_and_goes_on_over_tcp),
         LANE_TEST(test_lane__client_comes_back__is_a_recovery),

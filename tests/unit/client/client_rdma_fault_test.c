@@ -132,42 +132,6 @@ static void test_client_rdma__refused__the_same_connection_goes_on(void **state)
 
 /* ---- lanes that break, and come back -------------------------------------------------------- */
 
-/* As if the time to try again had come. */
-static void make_due(struct memkv_client *client) {
-    assert_true(client->remotes[0]->rdma.failure_count > 0);
-    client->remotes[0]->rdma.retry_ns = 1;
-}
-
-/* Calls, until the connection that tries it again is READY or has failed. */
-static void try_again(struct memkv_client *client) {
-    make_due(client);
-    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    for (uint32_t round = 0; round < 5000 && client->rdma->candidate_count > 0; round++) {
-        usleep(1000);
-        assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    }
-    assert_int_equal(client->rdma->candidate_count, 0);
-}
-
-/* Between then and now it failed, and waits for half to all of this time. */
-static void expect_pause(const struct memkv_client *client, uint64_t then_ns, uint64_t pause_ns) {
-    assert_in_range(client->remotes[0]->rdma.retry_ns, then_ns + pause_ns / 2,
-                    mkv_client_now_ns() + pause_ns);
-}
-
-static uint32_t connections_ready(const struct memkv_client *client, bool has_lane) {
-    const struct mkv_remote *remote = client->remotes[0];
-    uint32_t count = 0;
-    for (uint32_t slot = 0; slot < remote->slots; slot++) {
-        const struct mkv_connection *connection = remote->connections[slot];
-        count += connection != NULL && connection->state == MKV_CONNECTION_READY &&
-                         (connection->lane != NULL) == has_lane
-                     ? 1
-                     : 0;
-    }
-    return count;
-}
-
 static void test_client_rdma__lane_breaks__calls_go_on_over_tcp_then_by_rdma_again(void **state) {
     (void)state;
     struct test_server *server = test_rdma_server();
@@ -181,17 +145,17 @@ static void test_client_rdma__lane_breaks__calls_go_on_over_tcp_then_by_rdma_aga
         test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got); /* it is noticed before it is sent */
         assert_int_equal(server->remote_gets, gets);
         assert_int_equal(server->hello_fallback, MKV_LANE_REASON_RETRY_EXCEEDED);
-        assert_int_equal(connections_ready(client, false), 1);
-        assert_int_equal(connections_ready(client, true), 0);
+        assert_int_equal(test_rdma_ready(client, false), 1);
+        assert_int_equal(test_rdma_ready(client, true), 0);
         test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got); /* too early to try again */
         assert_int_equal(server->connect_count, turn);
-        try_again(client);
+        test_rdma_try_again(client);
         assert_int_equal(server->connect_count, turn + 1);
         assert_int_equal(server->connect_fallback, MKV_LANE_REASON_RETRY_EXCEEDED);
         test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
         assert_int_equal(server->remote_gets, gets + 1);
-        assert_int_equal(connections_ready(client, false), 0); /* it had nothing to do */
-        assert_int_equal(connections_ready(client, true), 1);
+        assert_int_equal(test_rdma_ready(client, false), 0); /* it had nothing to do */
+        assert_int_equal(test_rdma_ready(client, true), 1);
         assert_int_equal(client->remotes[0]->rdma.failure_count, 0);
     }
     free(put);
@@ -210,17 +174,17 @@ static void test_client_rdma__tried_again_in_vain__waits_twice_as_long(void **st
     test_verbs.loses_probes = true;
     uint64_t second_ns = 1000000000u;
     for (uint32_t turn = 1; turn <= 8; turn++) {
-        expect_pause(client, before_ns, second_ns);
+        test_rdma_expect_pause(client, before_ns, second_ns);
         assert_int_equal(remote->rdma.failure_count, turn);
         second_ns = mkv_min_u64(2 * second_ns, 60000000000u);
         before_ns = mkv_client_now_ns();
-        try_again(client);
+        test_rdma_try_again(client);
         assert_int_equal(remote->failure_count, 0); /* the server itself is well */
     }
     assert_int_equal(remote->rdma.fallback, MKV_LANE_REASON_PROBE);
     test_verbs.loses_probes = false;
-    try_again(client);
-    assert_int_equal(connections_ready(client, true), 1);
+    test_rdma_try_again(client);
+    assert_int_equal(test_rdma_ready(client, true), 1);
     test_rdma_end(client, server);
 }
 
@@ -324,11 +288,11 @@ static void test_client_rdma__device_goes_and_comes_back__its_port_is_opened_ane
     assert_int_equal(memkv_ping(client, &error), MEMKV_OK);
     assert_int_equal(test_verbs.ports, 0);
     assert_int_equal(test_verbs.regions, 0);
-    try_again(client); /* not yet */
+    test_rdma_try_again(client); /* not yet */
     assert_int_equal(test_verbs.ports, 0);
     test_verbs.has_device = true;
     client->rdma->absent_until_ns = 0;
-    try_again(client);
+    test_rdma_try_again(client);
     assert_int_equal(test_verbs.ports, 1);
     const uint32_t puts = server->remote_puts;
     memory[0]++;
@@ -357,14 +321,14 @@ static void test_client_rdma__server_loses_its_device__gone_back_to_when_it_has_
     server->rdma_is_gone = true;
     test_hang_up(server->children[0]->peer); /* nothing was under way */
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    assert_int_equal(connections_ready(client, false), 1);
-    try_again(client); /* not yet */
-    assert_int_equal(connections_ready(client, true), 0);
+    assert_int_equal(test_rdma_ready(client, false), 1);
+    test_rdma_try_again(client); /* not yet */
+    assert_int_equal(test_rdma_ready(client, true), 0);
     server->rdma_is_gone = false;
-    try_again(client);
+    test_rdma_try_again(client);
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    assert_int_equal(connections_ready(client, true), 1);
-    assert_int_equal(connections_ready(client, false), 0);
+    assert_int_equal(test_rdma_ready(client, true), 1);
+    assert_int_equal(test_rdma_ready(client, false), 0);
     test_rdma_end(client, server);
 }
 
@@ -374,8 +338,7 @@ static void test_client_rdma__host_gets_a_device_late__is_found_beside_the_calls
     test_verbs.has_device = false;
     struct memkv_client *client = test_client_open(server, 10000);
     const struct mkv_remote_rdma *rdma = &client->remotes[0]->rdma;
-    const uint64_t left_ns = rdma->look_ns - mkv_client_now_ns();
-    assert_in_range(left_ns, 50000000000u, 60000000000u);
+    test_rdma_expect_look(client);
     for (uint32_t turn = 0; turn < 2; turn++) {
         test_verbs.has_device = turn == 1;
         client->rdma->absent_until_ns = 0;
@@ -383,10 +346,10 @@ static void test_client_rdma__host_gets_a_device_late__is_found_beside_the_calls
         assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
         assert_int_equal(rdma->failure_count, turn);
     }
-    try_again(client);
+    test_rdma_try_again(client);
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    assert_int_equal(connections_ready(client, true), 1);
-    assert_int_equal(connections_ready(client, false), 0);
+    assert_int_equal(test_rdma_ready(client, true), 1);
+    assert_int_equal(test_rdma_ready(client, false), 0);
     assert_int_equal(rdma->look_ns, 0);
     test_rdma_end(client, server);
 }
@@ -401,16 +364,16 @@ static void test_client_rdma__breaks_again_soon__waits_longer_each_time(void **s
         const uint64_t before_ns = mkv_client_now_ns();
         test_lanes_break(MKV_LANE_REASON_REMOTE_ERROR);
         assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-        expect_pause(client, before_ns, second_ns);
+        test_rdma_expect_pause(client, before_ns, second_ns);
         second_ns *= 2;
-        try_again(client);
-        assert_int_equal(connections_ready(client, true), 1);
+        test_rdma_try_again(client);
+        assert_int_equal(test_rdma_ready(client, true), 1);
     }
     rdma->recovered_ns -= 60000000000u; /* and this one held */
     const uint64_t before_ns = mkv_client_now_ns();
     test_lanes_break(MKV_LANE_REASON_REMOTE_ERROR);
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    expect_pause(client, before_ns, 1000000000u);
+    test_rdma_expect_pause(client, before_ns, 1000000000u);
     test_rdma_end(client, server);
 }
 
@@ -426,17 +389,17 @@ static void test_client_rdma__reservation_on_tcp__its_connection_stays_for_it(vo
             connection->reserved_until_ns = UINT64_MAX;
         }
     }
-    try_again(client);
+    test_rdma_try_again(client);
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    assert_int_equal(connections_ready(client, true), 1);
-    assert_int_equal(connections_ready(client, false), 1);
+    assert_int_equal(test_rdma_ready(client, true), 1);
+    assert_int_equal(test_rdma_ready(client, false), 1);
     for (uint32_t slot = 0; slot < client->remotes[0]->slots; slot++) {
         if (client->remotes[0]->connections[slot] != NULL) {
             client->remotes[0]->connections[slot]->reserved_until_ns = 0;
         }
     }
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
-    assert_int_equal(connections_ready(client, false), 0);
+    assert_int_equal(test_rdma_ready(client, false), 0);
     test_rdma_end(client, server);
 }
 
@@ -455,7 +418,7 @@ static void test_client_rdma__transport_rdma_and_lane_breaks__nothing_goes_over_
     server->rdma_refusal = NULL;
     usleep(120000); /* the server is let alone for a while, as with any failure to connect */
     assert_int_equal(memkv_ping(client, &error), MEMKV_OK);
-    assert_int_equal(connections_ready(client, true), 1);
+    assert_int_equal(test_rdma_ready(client, true), 1);
     test_rdma_end(client, server);
 }
 
@@ -491,10 +454,11 @@ static void test_client_rdma__metrics__tell_where_bytes_go_and_what_failed(void 
     expect_metric(client, "memkv_client_rdma_servers_on_tcp 1\n");
     expect_metric(client, "memkv_client_rdma_fallbacks_total{reason=\"port_down\"} 1\n");
     server->rdma_refusal = "full: no lane is left";
-    try_again(client);
+    test_rdma_try_again(client);
     expect_metric(client, "memkv_client_rdma_retries_total{result=\"failed\"} 1\n");
+    expect_metric(client, "memkv_client_connects_total{result=\"failed\"} 0\n");
     server->rdma_refusal = NULL;
-    try_again(client);
+    test_rdma_try_again(client);
     expect_metric(client, "memkv_client_rdma_retries_total{result=\"ok\"} 1\n");
     expect_metric(client, "memkv_client_rdma_servers_on_tcp 0\n");
     free(put);

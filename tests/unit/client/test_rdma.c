@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
 #include "client/engine.h"
 
@@ -73,6 +74,53 @@ uint32_t test_rdma_bounced(const struct memkv_client *client) {
         count += memory->bounces[index].use_count;
     }
     return count;
+}
+
+uint32_t test_rdma_ready(const struct memkv_client *client, bool has_lane) {
+    const struct mkv_remote *remote = client->remotes[0];
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
+        const struct mkv_connection *connection = remote->connections[slot];
+        count += connection != NULL && connection->state == MKV_CONNECTION_READY &&
+                         (connection->lane != NULL) == has_lane
+                     ? 1
+                     : 0;
+    }
+    return count;
+}
+
+static void call_on(struct memkv_client *client) {
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    for (uint32_t round = 0; round < 5000 && client->rdma->candidate_count > 0; round++) {
+        usleep(1000);
+        assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    }
+    assert_int_equal(client->rdma->candidate_count, 0);
+}
+
+void test_rdma_try_again(struct memkv_client *client) {
+    assert_true(client->remotes[0]->rdma.failure_count > 0);
+    client->remotes[0]->rdma.retry_ns = 1;
+    call_on(client);
+}
+
+void test_rdma_expect_pause(const struct memkv_client *client, uint64_t then_ns,
+                            uint64_t pause_ns) {
+    assert_in_range(client->remotes[0]->rdma.retry_ns, then_ns + pause_ns / 2,
+                    mkv_client_now_ns() + pause_ns);
+}
+
+void test_rdma_look_again(struct memkv_client *client) {
+    assert_true(client->remotes[0]->rdma.look_ns > 0);
+    client->remotes[0]->rdma.look_ns = 1;
+    call_on(client);
+}
+
+void test_rdma_expect_look(const struct memkv_client *client) {
+    const uint64_t now_ns = mkv_client_now_ns();
+    const struct mkv_remote_rdma *rdma = &client->remotes[0]->rdma;
+    assert_in_range(rdma->look_ns, now_ns + 20000000000u, now_ns + 60000000000u);
+    assert_int_equal(rdma->failure_count, 0);
 }
 
 void test_rdma_key(const struct memkv_client *client, uint32_t remote, char *key,

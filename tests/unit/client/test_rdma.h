@@ -27,6 +27,17 @@ void test_rdma_get(struct memkv_client *client, const char *key, const uint8_t *
                    uint64_t byte_count, uint8_t *buffer);
 /* Places in bounce buffers of the client's first port. */
 uint32_t test_rdma_bounced(const struct memkv_client *client);
+/* Connections to the first server that are READY, those with a lane or those without. */
+uint32_t test_rdma_ready(const struct memkv_client *client, bool has_lane);
+/* As if the time to try RDMA of the first server again had come: calls, until the connection that
+ * does so is READY or has failed. */
+void test_rdma_try_again(struct memkv_client *client);
+/* It has failed after `then_ns`, and is tried again after half to all of this pause. */
+void test_rdma_expect_pause(const struct memkv_client *client, uint64_t then_ns, uint64_t pause_ns);
+/* The same two where one of the sides never had RDMA, which is no failure: it is looked at again in
+ * half a minute to a minute. */
+void test_rdma_look_again(struct memkv_client *client);
+void test_rdma_expect_look(const struct memkv_client *client);
 /* A key of that server of the client's, with its NUL. */
 void test_rdma_key(const struct memkv_client *client, uint32_t remote, char *key,
                    size_t byte_count);

@@ -119,6 +119,10 @@ bool mkv_verbs_is_built(void) {
     return true;
 }
 
+bool mkv_verbs_has_device(void) {
+    return test_verbs.has_device;
+}
+
 static uint32_t number_of(const char *device) {
     return (uint32_t)(device[4] - '0');
 }

@@ -16,6 +16,7 @@ static void test_open__built_without__says_so_and_what_to_do(void **state) {
     char problem[MKV_VERBS_PROBLEM_BYTES] = "";
     (void)state;
     assert_false(mkv_verbs_is_built());
+    assert_false(mkv_verbs_has_device());
     assert_false(mkv_verbs_open(&options, &verbs, problem));
     assert_null(verbs);
     assert_non_null(strstr(problem, "this memkv was built without RDMA; build it where"));
