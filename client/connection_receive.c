@@ -529,9 +529,9 @@ static bool take_single(struct mkv_connection *connection, struct mkv_request *r
     return true;
 }
 
-/* Whether memory that the library had registered by itself was not what the server reached: it was
- * unmapped since, and other memory is there now. Then GETs have bytes of another root, and so had
- * PUTs, which are refused. */
+/* Whether memory that the library had kept registered was not what the server read: it was unmapped
+ * since, and other memory is there now. Then the bytes of a PUT had another root, and were refused.
+ * The memory of a GET is never kept. */
 static bool request_is_stale(const struct mkv_connection *connection,
                              const struct mkv_request *request) {
     const struct mkv_native_header *header = &connection->receive.header;
@@ -546,8 +546,7 @@ static bool request_is_stale(const struct mkv_connection *connection,
                                      &result) != MKV_NATIVE_OK) {
             continue;
         }
-        if (request->op == MKV_NATIVE_GET ? request->parts[index].is_corrupt
-                                          : result.status == MKV_STATUS_INVALID) {
+        if (result.status == MKV_STATUS_INVALID) {
             return true;
         }
     }

@@ -38,9 +38,12 @@ bool mkv_connection_window_begin(struct mkv_connection *connection) {
 }
 
 void mkv_connection_window_end(struct mkv_connection *connection) {
+    struct memkv_client *client = connection->remote->client;
     if (connection->window_step != MKV_WINDOW_NONE) {
+        const uint64_t mapped_bytes = client->window->mapped_bytes;
         connection->window_step = MKV_WINDOW_NONE;
-        mkv_window_detach(connection->remote->client->window);
+        mkv_window_detach(client->window);
+        mkv_buffers_moved(client, client->window->base, mapped_bytes);
     }
 }
 
@@ -52,6 +55,9 @@ static bool map(struct mkv_connection *connection, uint64_t bytes) {
     if (descriptor >= 0 && bytes > 0 && bytes <= window->bytes &&
         bytes % MKV_WINDOW_ALIGN_BYTES == 0) {
         is_mapped = mkv_window_attach(window, descriptor, bytes);
+    }
+    if (is_mapped) {
+        mkv_buffers_moved(connection->remote->client, window->base, bytes);
     }
     if (descriptor >= 0) {
         close(descriptor);

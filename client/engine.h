@@ -355,8 +355,8 @@ struct mkv_buffer {
     uint8_t *address;
     uint64_t byte_count;
     struct mkv_buffer_region {
-        struct mkv_verbs_region *region; /* NULL: not registered there, or not yet */
-        uint64_t refused_ns;             /* when the device last refused it; 0: never */
+        struct mkv_rdma_range *range; /* NULL: not registered there, or not yet */
+        uint64_t refused_ns;          /* when the device last refused it; 0: never */
     } regions[MKV_RDMA_PORTS_MAX];
 };
 LIST_HEAD(mkv_buffer_list, mkv_buffer);
@@ -433,12 +433,15 @@ enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key
 /* ---- memkv_register.c ----------------------------------------------------------------------- */
 
 void mkv_buffers_close(struct memkv_client *client);
+/* Other pages have come to these addresses: what is registered of them is so anew when it is next
+ * used, and kept until then only for requests that have it. */
+void mkv_buffers_moved(struct memkv_client *client, const void *address, uint64_t byte_count);
 
 /* rdma_memory.c */
 /* Registers a buffer at a port, where it is not. False: the device refuses, or has within the last
  * second; *problem says why when it was asked. */
 bool mkv_buffer_prepare(struct mkv_buffer *buffer, struct mkv_rdma_port *port, char *problem);
-/* Ends its registration there, if there is one. */
+/* Ends its registration there, if there is one, behind the last place that has it. */
 void mkv_buffer_release(struct mkv_buffer *buffer, uint32_t place);
 
 /* ---- engine.c ------------------------------------------------------------------------------- */
@@ -544,11 +547,11 @@ void mkv_request_release(struct mkv_request *request);
 /* Frees it, with its places. Its lane is done with them: it was answered, never sent, or the lane
  * has ended. */
 void mkv_request_free(struct mkv_request *request);
-/* The server has answered: its memory is no longer the server's. `is_stale`: what came, or was
- * read, was of other memory: what the library has registered by itself is not used again. */
+/* The server has answered: its memory is no longer the server's. `is_stale`: what was read was of
+ * other memory: what the library has kept registered by itself is not used again. */
 void mkv_request_conceal(struct mkv_request *request, bool is_stale);
-/* Makes the same request once more, of the same parts and without their memory. False: there is no
- * memory. */
+/* Makes the same request, a PUT, once more, of the same parts and without their memory. False:
+ * there is no memory. */
 bool mkv_request_again(struct mkv_request *request);
 
 /* ---- remote.c ------------------------------------------------------------------------------- */

@@ -466,15 +466,18 @@ int memkv_fd(struct memkv_client *client);
  * MEMKV_INVALID: no memory, or it overlaps with what is registered; MEMKV_BUSY: 1024 buffers are.
  * What a device refuses goes through bounce buffers, and is MEMKV_NO_MEMORY with transport rdma.
  *
- * Values of other memory go by RDMA, too. The library registers it when a call first names it, and
- * keeps up to 256 such ranges of together 256 MiB registered, of which the ones that were used
- * longest ago leave first; what cannot be registered, and what a MEMKV_OP_COMMIT names, is copied,
- * through 16 MiB at most. So memory that calls have named is to be forgotten before it is unmapped:
- * by memkv_buffer_unregister, or memkv_buffer_forget. A call that names what was mapped in its
- * place without that sees bytes that have not the root that they should, and moves them once more,
- * over the connection itself; then nothing is kept registered for a while. No wrong byte is a
- * success, but the server has written to what was there before, which matters where that was the
- * shared mapping of a file, or memory that other processes share.
+ * Values of other memory go by RDMA, too. What a get names is registered for that call alone, and
+ * behind it no server can write there: memory that gets come to again and again is better told
+ * here. What a put names is registered for reading, and kept so: up to 256 such ranges of together
+ * 256 MiB, of which the ones that were used longest ago leave first. What cannot be registered, a
+ * get of less than 256 KiB, and what a MEMKV_OP_COMMIT names, is copied, through 16 MiB at most.
+ *
+ * So memory that puts have named is to be forgotten before it is unmapped or moved (free, realloc
+ * and mremap of large memory do that): by memkv_buffer_unregister, or memkv_buffer_forget. Else a
+ * put that names what is mapped in its place later has the server read the pages that were there
+ * before, whatever these hold by then. They have not the root that they should, the server refuses
+ * them, and they are moved once more, over the connection itself; then nothing is kept registered
+ * for a while. No wrong byte is a success, and nothing of the process is written to.
  */
 enum memkv_status memkv_buffer_register(struct memkv_client *client, void *address,
                                         uint64_t byte_count, uint64_t *handle,
@@ -484,8 +487,10 @@ enum memkv_status memkv_buffer_unregister(struct memkv_client *client, uint64_t 
                                           struct memkv_error *error);
 
 /* Nothing of these bytes is kept registered any more by the library itself, as described above, for
- * memory that is about to be unmapped. None of them may be of a call in flight. What was registered
- * by memkv_buffer_register stays. Costs nothing without RDMA. MEMKV_INVALID: no memory. */
+ * memory that puts have named and that is about to be unmapped or moved: its pages go back to the
+ * system then, and no server can read them. What gets alone have named needs none of it. None of
+ * the bytes may be of a call in flight. What was registered by memkv_buffer_register stays. Costs
+ * nothing without RDMA. MEMKV_INVALID: no memory. */
 enum memkv_status memkv_buffer_forget(struct memkv_client *client, const void *address,
                                       uint64_t byte_count, struct memkv_error *error);
 

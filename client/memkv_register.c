@@ -74,6 +74,19 @@ enum memkv_status memkv_buffer_register(struct memkv_client *client, void *addre
     return mkv_client_succeed(error);
 }
 
+void mkv_buffers_moved(struct memkv_client *client, const void *address, uint64_t byte_count) {
+    struct mkv_buffer *buffer;
+    if (client->rdma == NULL) {
+        return;
+    }
+    mkv_rdma_forget(client->rdma, address, byte_count);
+    LIST_FOREACH(buffer, &client->buffers, link) {
+        if (overlaps(buffer, address, byte_count)) {
+            forget_regions(buffer);
+        }
+    }
+}
+
 static void forget(struct memkv_client *client, struct mkv_buffer *buffer) {
     if (client->rdma != NULL) {
         forget_regions(buffer);

@@ -278,7 +278,7 @@ static void print_result(struct text *text, const char *name, const char *result
 }
 
 static void print_rdma(struct text *text, struct mkv_metrics *metrics) {
-    static const char *const kinds[MKV_RDMA_KINDS] = {"registered", "cached", "bounced"};
+    static const char *const kinds[MKV_RDMA_KINDS] = {"registered", "cached", "call", "bounced"};
     const uint64_t ends = read_of(&metrics->lane_ends); /* first, as with connections */
     print_head(text, "memkv_client_rdma_connections", "gauge", "connections by RDMA");
     print(text, "memkv_client_rdma_connections %" PRIu64 "\n", read_of(&metrics->lanes) - ends);

@@ -16,7 +16,7 @@
  *   memkv_client_rdma_fallbacks_total{reason}   counter: servers that came to be
  *   memkv_client_rdma_retries_total{result}  counter: RDMA tried again: ok, failed
  *   memkv_client_rdma_value_bytes_total{memory}  counter: of values that a server wrote or read by
- *                                            itself: registered, cached, bounced
+ *                                            itself: registered, cached, call, bounced
  *   memkv_client_rdma_registrations_total{result}  counter: of memory: ok, failed
  *   memkv_client_servers                     gauge: of the lists of all clients
  *   memkv_client_server_list_changes_total   counter: lists that were taken

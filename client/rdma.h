@@ -6,8 +6,9 @@
  *   client ──▶ port ──▶ lane of a connection            made, connected, open; then it drains
  *                │
  *                ├──▶ memory that the caller has registered            until it unregisters it
- *                ├──▶ memory that a call named, kept registered        LRU, bounded
- *                ├──▶ bounce buffers                                   where neither can be
+ *                ├──▶ memory that a PUT named, kept registered         LRU, bounded
+ *                ├──▶ memory that a GET names, until it is answered    bounded
+ *                ├──▶ bounce buffers                                   where none of these can be
  *                └──▶ stages                                           pieces of large puts
  *
  * A port is opened when the first connection asks for a lane there, and again after its device has
@@ -21,6 +22,9 @@
  *      then neither its registration ends nor is its bounce buffer used again.
  *  I3  What is kept registered is at most MKV_RDMA_CACHED_MAX ranges of together at most
  *      MKV_RDMA_CACHED_BYTES_MAX, and what is in no call leaves first.
+ *  I4  What is kept registered may be read by servers, and not written: its caller may have given
+ *      these pages another use without a word. The memory of a GET ends being registered before it
+ *      is the caller's again.
  *
  * Not responsible for: when a server is asked for a lane (connection_rdma.c), when it is tried
  * again (remote_rdma.c), frames.
@@ -51,10 +55,14 @@ _Static_assert(MKV_RDMA_PROBLEM_BYTES >= MKV_VERBS_PROBLEM_BYTES, "a port's prob
 #define MKV_RDMA_PUT_STREAM_BYTES_MAX 16384u
 #define MKV_RDMA_MESSAGE_BYTES 16384u
 #define MKV_RDMA_RECEIVES 32u
-/* Memory that is kept registered, of one port. */
+/* Memory that is kept registered, of one port. The range's limit is that of a GET's memory, too. */
 #define MKV_RDMA_CACHED_MAX 256u
 #define MKV_RDMA_CACHED_BYTES_MAX (256ull * 1024u * 1024u)
 #define MKV_RDMA_CACHED_RANGE_BYTES_MAX (64ull * 1024u * 1024u)
+/* Memory of GETs that is registered until they are answered, of one port. To register less than
+ * the least takes about as long as to copy it. */
+#define MKV_RDMA_CALL_BYTES_MAX (256ull * 1024u * 1024u)
+#define MKV_RDMA_CALL_RANGE_BYTES_MIN (256ull * 1024u)
 /* Bounce buffers of one port: blocks of memory, in steps. They are made as they are needed, each as
  * large as all before it, so that there are few, and this much in all. */
 #define MKV_RDMA_BOUNCE_BYTES (16u * 1024u * 1024u)
@@ -79,9 +87,10 @@ struct memkv_client;
 enum mkv_rdma_kind {
     MKV_RDMA_REGISTERED = 0,
     MKV_RDMA_CACHED,
+    MKV_RDMA_CALL, /* of one call */
     MKV_RDMA_BOUNCED,
 };
-#define MKV_RDMA_KINDS 3u
+#define MKV_RDMA_KINDS 4u
 
 /* ---- lanes ---------------------------------------------------------------------------------- */
 
@@ -103,9 +112,11 @@ LIST_HEAD(mkv_rdma_lane_list, mkv_rdma_lane);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* A range that is kept registered. */
+/* A range of the caller's memory that is registered. */
 struct mkv_rdma_range {
-    TAILQ_ENTRY(mkv_rdma_range) link; /* what was used last is the last */
+    TAILQ_ENTRY(mkv_rdma_range) link; /* CACHED: what was used last is the last */
+    struct mkv_rdma_memory *memory;
+    enum mkv_rdma_kind kind; /* not BOUNCED */
     uint8_t *address;
     uint64_t bytes;
     struct mkv_verbs_region *region;
@@ -132,10 +143,10 @@ struct mkv_rdma_bounce {
 };
 
 struct mkv_rdma_memory {
-    struct mkv_rdma_range_list ranges;
-    struct mkv_rdma_range_list dropped;
-    uint32_t range_count; /* of both */
+    struct mkv_rdma_range_list ranges; /* CACHED, but those that are dropped */
+    uint32_t range_count;              /* CACHED, of all */
     uint64_t range_bytes;
+    uint64_t call_bytes;  /* CALL */
     uint64_t refused_ns;  /* when the device last refused to register; 0: never */
     uint64_t distrust_ns; /* until when nothing is kept registered: what was, was stale ... */
     uint32_t stale_count; /* ... so often */
@@ -151,7 +162,7 @@ struct mkv_rdma_memory {
 struct mkv_rdma_place {
     enum mkv_rdma_kind kind;
     struct mkv_native_remote remote;
-    struct mkv_rdma_range *range;  /* CACHED */
+    struct mkv_rdma_range *range;  /* any but BOUNCED */
     uint8_t *bounce;               /* BOUNCED: where the bytes are instead ... */
     uint64_t bounce_bytes;         /* ... and how many */
     struct mkv_rdma_stage *stage;  /* BOUNCED: they are in this one; NULL: in bounce buffers ... */
@@ -237,10 +248,10 @@ void mkv_rdma_memory_init(struct mkv_rdma_memory *memory);
 /* Ends all registrations of a port that has no lane and no place. */
 void mkv_rdma_memory_end(struct mkv_rdma_port *port);
 /* Has the server reach `bytes` bytes at `memory`; of a put the bytes are there already. False: it
- * cannot be done now, and they go through the stream. `may_cache`: registering what the caller has
- * not is allowed. */
+ * cannot be done now, and they go through the stream. `may_register`: what the caller has not
+ * registered may be, to be kept where it is a put, else for this place alone. */
 bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t bytes, bool is_put,
-                         bool may_cache, struct mkv_rdma_place *place);
+                         bool may_register, struct mkv_rdma_place *place);
 /* The same in what the caller has registered, or not at all. */
 bool mkv_rdma_place_find(struct mkv_rdma_port *port, const void *memory, uint64_t bytes,
                          struct mkv_rdma_place *place);
@@ -256,7 +267,7 @@ bool mkv_rdma_stage_take(struct mkv_rdma_port *port, uint64_t bytes, struct mkv_
 /* `is_stale`: the registration is of other memory than is there now: it is not used again. */
 void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *place, bool is_stale);
 /* What was kept registered for it ends with its last place, and is found by no other any more. */
-void mkv_rdma_place_doubt(struct mkv_rdma_port *port, const struct mkv_rdma_place *place);
+void mkv_rdma_place_doubt(const struct mkv_rdma_place *place);
 /* Nothing of this memory is kept registered any more, but by places. */
 void mkv_rdma_forget(struct mkv_rdma *rdma, const void *address, uint64_t bytes);
 

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a port reaches of the client's memory: first what the caller has registered, then what has
- * been registered for a call before and is still kept, then what can be registered now, else a
- * bounce buffer, and where there is none of these, nothing: then bytes go through the stream.
+ * What a port reaches of the client's memory: first what the caller has registered; then, of a PUT,
+ * what has been registered for one before and is still kept, or can be now; of a GET what can be
+ * registered until it is answered; else a bounce buffer, and where there is none of these, nothing:
+ * then bytes go through the stream.
+ *
+ * Nobody tells when the caller's memory is unmapped, or moved (realloc, mremap), and a device goes
+ * on with its pages: a READ of what is kept then brings bytes that have another root, and nothing
+ * is lost; a WRITE would land in what is something else by then, and nobody would know.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,11 +37,17 @@ static struct mkv_native_remote remote_of(const struct mkv_verbs_region *region,
                                       .key = mkv_verbs_region_key(region)};
 }
 
-static bool do_register(struct mkv_rdma_port *port, void *memory, uint64_t bytes,
+/* `is_kept`: servers only read it. */
+static bool do_register(struct mkv_rdma_port *port, void *memory, uint64_t bytes, bool is_kept,
                         struct mkv_verbs_region **region, char *problem) {
     struct mkv_metrics *metrics = port->rdma->client->metrics;
-    const bool is_done = bytes <= SIZE_MAX && mkv_verbs_register(port->verbs, memory, (size_t)bytes,
-                                                                 true, region, problem);
+    bool is_done = false;
+    if (bytes <= SIZE_MAX) {
+        is_done =
+            is_kept
+                ? mkv_verbs_register_readable(port->verbs, memory, (size_t)bytes, region, problem)
+                : mkv_verbs_register(port->verbs, memory, (size_t)bytes, true, region, problem);
+    }
     if (metrics != NULL) {
         mkv_metrics_rdma_registered(metrics, is_done);
     }
@@ -47,21 +59,95 @@ static bool is_refused_lately(uint64_t refused_ns) {
     return refused_ns != 0 && mkv_client_now_ns() - refused_ns < REFUSED_NS;
 }
 
+/* ---- ranges --------------------------------------------------------------------------------- */
+
+/* NULL: there is no memory, or the device refuses; then *refused_ns is now, and *problem says why.
+ */
+static struct mkv_rdma_range *range_new(struct mkv_rdma_port *port, enum mkv_rdma_kind kind,
+                                        void *address, uint64_t bytes, uint64_t *refused_ns,
+                                        char *problem) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    struct mkv_rdma_range *range = calloc(1, sizeof *range);
+    if (range == NULL) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "no memory to register more");
+        return NULL;
+    }
+    *range =
+        (struct mkv_rdma_range){.memory = memory, .kind = kind, .address = address, .bytes = bytes};
+    if (!do_register(port, address, bytes, kind == MKV_RDMA_CACHED, &range->region, problem)) {
+        free(range);
+        *refused_ns = mkv_client_now_ns();
+        return NULL;
+    }
+    if (kind == MKV_RDMA_CACHED) {
+        memory->range_count++;
+        memory->range_bytes += bytes;
+        TAILQ_INSERT_TAIL(&memory->ranges, range, link);
+    } else if (kind == MKV_RDMA_CALL) {
+        memory->call_bytes += bytes;
+        range->is_dropped = true; /* it has one place, and no other finds it */
+    }
+    return range;
+}
+
+static void range_end(struct mkv_rdma_range *range) {
+    struct mkv_rdma_memory *memory = range->memory;
+    MKV_ASSERT(range->use_count == 0);
+    if (range->kind == MKV_RDMA_CACHED) {
+        memory->range_count--;
+        memory->range_bytes -= range->bytes;
+        if (!range->is_dropped) {
+            TAILQ_REMOVE(&memory->ranges, range, link);
+        }
+    } else if (range->kind == MKV_RDMA_CALL) {
+        memory->call_bytes -= range->bytes;
+    }
+    mkv_verbs_unregister(range->region);
+    free(range);
+}
+
+/* It is found no more, and ends with its last place. */
+static void range_drop(struct mkv_rdma_range *range) {
+    if (range->use_count == 0) {
+        range_end(range);
+    } else if (!range->is_dropped) {
+        if (range->kind == MKV_RDMA_CACHED) {
+            TAILQ_REMOVE(&range->memory->ranges, range, link);
+        }
+        range->is_dropped = true;
+    }
+}
+
+/* A place has no more use for it. `is_last`: nor has any other. */
+static void range_give(struct mkv_rdma_range *range, bool is_last) {
+    MKV_ASSERT(range->use_count > 0);
+    range->use_count--;
+    if (is_last || range->is_dropped) {
+        range_drop(range);
+    }
+}
+
+static struct mkv_rdma_place range_take(struct mkv_rdma_range *range, const void *memory) {
+    range->use_count++;
+    return (struct mkv_rdma_place){
+        .kind = range->kind, .remote = remote_of(range->region, memory), .range = range};
+}
+
 /* ---- what the caller has registered --------------------------------------------------------- */
 
 bool mkv_buffer_prepare(struct mkv_buffer *buffer, struct mkv_rdma_port *port, char *problem) {
     struct mkv_buffer_region *region = &buffer->regions[port->place];
-    if (region->region == NULL && !is_refused_lately(region->refused_ns) &&
-        !do_register(port, buffer->address, buffer->byte_count, &region->region, problem)) {
-        region->refused_ns = mkv_client_now_ns();
+    if (region->range == NULL && !is_refused_lately(region->refused_ns)) {
+        region->range = range_new(port, MKV_RDMA_REGISTERED, buffer->address, buffer->byte_count,
+                                  &region->refused_ns, problem);
     }
-    return region->region != NULL;
+    return region->range != NULL;
 }
 
 void mkv_buffer_release(struct mkv_buffer *buffer, uint32_t place) {
     struct mkv_buffer_region *region = &buffer->regions[place];
-    if (region->region != NULL) {
-        mkv_verbs_unregister(region->region);
+    if (region->range != NULL) {
+        range_drop(region->range);
     }
     *region = (struct mkv_buffer_region){0};
 }
@@ -77,35 +163,13 @@ static bool take_registered(struct mkv_rdma_port *port, const void *memory, uint
         if (!mkv_buffer_prepare(buffer, port, problem)) {
             return false;
         }
-        *place = (struct mkv_rdma_place){
-            .kind = MKV_RDMA_REGISTERED,
-            .remote = remote_of(buffer->regions[port->place].region, memory)};
+        *place = range_take(buffer->regions[port->place].range, memory);
         return true;
     }
     return false;
 }
 
 /* ---- what is kept registered ---------------------------------------------------------------- */
-
-static void range_end(struct mkv_rdma_memory *memory, struct mkv_rdma_range *range) {
-    MKV_ASSERT(range->use_count == 0);
-    TAILQ_REMOVE(range->is_dropped ? &memory->dropped : &memory->ranges, range, link);
-    memory->range_count--;
-    memory->range_bytes -= range->bytes;
-    mkv_verbs_unregister(range->region);
-    free(range);
-}
-
-/* It is found no more, and ends with its last place. */
-static void range_drop(struct mkv_rdma_memory *memory, struct mkv_rdma_range *range) {
-    if (range->use_count == 0) {
-        range_end(memory, range);
-    } else if (!range->is_dropped) {
-        TAILQ_REMOVE(&memory->ranges, range, link);
-        TAILQ_INSERT_TAIL(&memory->dropped, range, link);
-        range->is_dropped = true;
-    }
-}
 
 /* Ends what is in no call, the least recently used first, until there is room for so many bytes.
  * False: what is left is in calls. */
@@ -117,36 +181,17 @@ static bool make_room(struct mkv_rdma_memory *memory, uint64_t bytes) {
          range = next) {
         next = TAILQ_NEXT(range, link);
         if (range->use_count == 0) {
-            range_end(memory, range);
+            range_end(range);
         }
     }
     return memory->range_count < MKV_RDMA_CACHED_MAX &&
            memory->range_bytes <= MKV_RDMA_CACHED_BYTES_MAX - bytes;
 }
 
-static struct mkv_rdma_range *range_new(struct mkv_rdma_port *port, void *address, uint64_t bytes) {
-    struct mkv_rdma_memory *memory = &port->memory;
-    char problem[MKV_VERBS_PROBLEM_BYTES];
-    struct mkv_rdma_range *range = calloc(1, sizeof *range);
-    if (range == NULL) {
-        return NULL;
-    }
-    if (!do_register(port, address, bytes, &range->region, problem)) {
-        free(range);
-        memory->refused_ns = mkv_client_now_ns();
-        return NULL;
-    }
-    range->address = address;
-    range->bytes = bytes;
-    memory->range_count++;
-    memory->range_bytes += bytes;
-    TAILQ_INSERT_TAIL(&memory->ranges, range, link);
-    return range;
-}
-
 static bool take_cached(struct mkv_rdma_port *port, void *address, uint64_t bytes,
                         struct mkv_rdma_place *place) {
     struct mkv_rdma_memory *memory = &port->memory;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
     struct mkv_rdma_range *range;
     if (memory->distrust_ns != 0 && mkv_client_now_ns() < memory->distrust_ns) {
         return false;
@@ -161,16 +206,14 @@ static bool take_cached(struct mkv_rdma_port *port, void *address, uint64_t byte
             !make_room(memory, bytes)) {
             return false;
         }
-        range = range_new(port, address, bytes);
+        range = range_new(port, MKV_RDMA_CACHED, address, bytes, &memory->refused_ns, problem);
         if (range == NULL) {
             return false;
         }
     }
     TAILQ_REMOVE(&memory->ranges, range, link);
     TAILQ_INSERT_TAIL(&memory->ranges, range, link);
-    range->use_count++;
-    *place = (struct mkv_rdma_place){
-        .kind = MKV_RDMA_CACHED, .remote = remote_of(range->region, address), .range = range};
+    *place = range_take(range, address);
     return true;
 }
 
@@ -185,10 +228,29 @@ void mkv_rdma_forget(struct mkv_rdma *rdma, const void *address, uint64_t bytes)
             next = TAILQ_NEXT(range, link);
             const uintptr_t other = (uintptr_t)range->address;
             if (begin < other + range->bytes && other < begin + bytes) {
-                range_drop(&port->memory, range);
+                range_drop(range);
             }
         }
     }
+}
+
+/* ---- what is registered for one call -------------------------------------------------------- */
+
+static bool take_call(struct mkv_rdma_port *port, void *address, uint64_t bytes,
+                      struct mkv_rdma_place *place) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    if (is_refused_lately(memory->refused_ns) || bytes > MKV_RDMA_CACHED_RANGE_BYTES_MAX ||
+        memory->call_bytes > MKV_RDMA_CALL_BYTES_MAX - bytes) {
+        return false;
+    }
+    struct mkv_rdma_range *range =
+        range_new(port, MKV_RDMA_CALL, address, bytes, &memory->refused_ns, problem);
+    if (range == NULL) {
+        return false;
+    }
+    *place = range_take(range, address);
+    return true;
 }
 
 /* ---- bounce buffers ------------------------------------------------------------------------- */
@@ -210,6 +272,18 @@ static void blocks_end_unused(struct mkv_rdma_memory *memory) {
     }
 }
 
+/* Memory of the library's own. A child of this process does without it: else a write of its own
+ * would move the pages here that the device has. NULL: there is none. */
+static uint8_t *pages_make(uint64_t bytes) {
+    void *made =
+        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (made == MAP_FAILED) {
+        return NULL;
+    }
+    (void)madvise(made, (size_t)bytes, MADV_DONTFORK);
+    return made;
+}
+
 /* NULL: there is no memory, or the device refuses to register so much. */
 static struct mkv_rdma_bounce *block_make(struct mkv_rdma_port *port, uint64_t bytes) {
     struct mkv_rdma_memory *memory = &port->memory;
@@ -219,12 +293,11 @@ static struct mkv_rdma_bounce *block_make(struct mkv_rdma_port *port, uint64_t b
         block++;
         MKV_ASSERT(block < memory->bounces + MKV_RDMA_BOUNCES);
     }
-    void *made =
-        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (made == MAP_FAILED) {
+    uint8_t *made = pages_make(bytes);
+    if (made == NULL) {
         return NULL;
     }
-    if (!do_register(port, made, bytes, &block->region, problem)) {
+    if (!do_register(port, made, bytes, false, &block->region, problem)) {
         (void)munmap(made, (size_t)bytes);
         return NULL;
     }
@@ -368,12 +441,22 @@ static void give_bounce(const struct mkv_rdma_place *place) {
 
 /* ---- places --------------------------------------------------------------------------------- */
 
+/* Of a GET: what is not worth to be registered is so only where it cannot be copied. */
+static bool take_of_get(struct mkv_rdma_port *port, void *memory, uint64_t bytes, bool may_register,
+                        struct mkv_rdma_place *place) {
+    const bool is_worth = bytes >= MKV_RDMA_CALL_RANGE_BYTES_MIN;
+    return (may_register && is_worth && take_call(port, memory, bytes, place)) ||
+           take_bounce(port, NULL, bytes, place) ||
+           (may_register && !is_worth && take_call(port, memory, bytes, place));
+}
+
 bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t bytes, bool is_put,
-                         bool may_cache, struct mkv_rdma_place *place) {
+                         bool may_register, struct mkv_rdma_place *place) {
     MKV_ASSERT(bytes > 0);
     const bool is_taken = take_registered(port, memory, bytes, place) ||
-                          (may_cache && take_cached(port, memory, bytes, place)) ||
-                          take_bounce(port, is_put ? memory : NULL, bytes, place);
+                          (is_put ? (may_register && take_cached(port, memory, bytes, place)) ||
+                                        take_bounce(port, memory, bytes, place)
+                                  : take_of_get(port, memory, bytes, may_register, place));
     port->place_count += is_taken ? 1 : 0;
     return is_taken;
 }
@@ -427,13 +510,12 @@ static bool stage_make(struct mkv_rdma_port *port, struct mkv_rdma_stage *stage,
     if (memory->refused_ns != 0 && now_ns - memory->refused_ns < REFUSED_NS) {
         return false;
     }
-    void *made =
-        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (made == MAP_FAILED) {
+    uint8_t *made = pages_make(bytes);
+    if (made == NULL) {
         return false;
     }
     struct mkv_verbs_region *region = NULL;
-    if (!do_register(port, made, bytes, &region, problem)) {
+    if (!do_register(port, made, bytes, false, &region, problem)) {
         memory->refused_ns = now_ns;
         (void)munmap(made, (size_t)bytes);
         return false;
@@ -502,16 +584,14 @@ void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *plac
     port->place_count--;
     switch (place->kind) {
     case MKV_RDMA_REGISTERED:
+    case MKV_RDMA_CALL:
+        range_give(place->range, false);
         break;
     case MKV_RDMA_CACHED:
-        MKV_ASSERT(place->range->use_count > 0);
-        place->range->use_count--;
         if (is_stale) {
             distrust(memory);
         }
-        if (is_stale || place->range->is_dropped) {
-            range_drop(memory, place->range);
-        }
+        range_give(place->range, is_stale);
         break;
     case MKV_RDMA_BOUNCED:
         if (place->stage != NULL) {
@@ -525,16 +605,15 @@ void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *plac
     *place = (struct mkv_rdma_place){0};
 }
 
-void mkv_rdma_place_doubt(struct mkv_rdma_port *port, const struct mkv_rdma_place *place) {
+void mkv_rdma_place_doubt(const struct mkv_rdma_place *place) {
     if (place->kind == MKV_RDMA_CACHED) {
-        range_drop(&port->memory, place->range);
+        range_drop(place->range);
     }
 }
 
 void mkv_rdma_memory_init(struct mkv_rdma_memory *memory) {
     memset(memory, 0, sizeof *memory);
     TAILQ_INIT(&memory->ranges);
-    TAILQ_INIT(&memory->dropped);
     memory->slots = MKV_RDMA_SLOTS_FIRST;
 }
 
@@ -543,10 +622,11 @@ void mkv_rdma_memory_end(struct mkv_rdma_port *port) {
     struct mkv_rdma_range *range;
     struct mkv_buffer *buffer;
     MKV_ASSERT(port->place_count == 0);
-    MKV_ASSERT(TAILQ_EMPTY(&memory->dropped));
     while ((range = TAILQ_FIRST(&memory->ranges)) != NULL) {
-        range_end(memory, range);
+        range_end(range);
     }
+    MKV_ASSERT(memory->range_count == 0);
+    MKV_ASSERT(memory->call_bytes == 0);
     LIST_FOREACH(buffer, &port->rdma->client->buffers, link) {
         mkv_buffer_release(buffer, port->place);
     }

@@ -374,7 +374,7 @@ static uint64_t remote_bytes_of(const struct mkv_part *part, const struct memkv_
 }
 
 static void *remote_memory_of(const struct mkv_part *part, const struct memkv_item *item) {
-    /* What is registered may be written, also what is only read. */
+    /* A server only reads what a PUT names, though devices are told of it as of the other. */
     union {
         const void *given;
         void *taken;
@@ -384,18 +384,22 @@ static void *remote_memory_of(const struct mkv_part *part, const struct memkv_it
 
 /* The place of a part; a GET that is the only one of its request goes by way of slots where there
  * is no other. */
-static bool place_take(const struct mkv_request *request, uint32_t index, bool may_cache) {
+static bool place_take(const struct mkv_request *request, uint32_t index) {
     const struct mkv_call *call = request->share->call;
     const struct mkv_part *part = &request->parts[index];
     const struct memkv_item *item = &call->items[part->item];
     const uint64_t features = request->connection->greeting.limits.features;
     const uint64_t bytes = remote_bytes_of(part, item);
+    /* What is kept registered may be other memory than it was: so it is used only where its bytes
+     * are compared, and can be moved once more: a COMMIT ends its reservation, whatever came. */
+    const bool may_keep =
+        (features & MKV_NATIVE_FEATURE_ROOTS) != 0 && request->op != MKV_NATIVE_COMMIT;
     /* To register less takes longer than to copy it. */
-    const bool is_large = bytes > request->connection->greeting.limits.inline_bytes_max;
+    const bool may_register = bytes > request->connection->greeting.limits.inline_bytes_max &&
+                              (request->op == MKV_NATIVE_GET || may_keep);
     if (call->target == NULL &&
         mkv_rdma_place_take(request->port, remote_memory_of(part, item), bytes,
-                            request->op != MKV_NATIVE_GET, may_cache && is_large,
-                            &request->places[index])) {
+                            request->op != MKV_NATIVE_GET, may_register, &request->places[index])) {
         return true;
     }
     return request->op == MKV_NATIVE_GET && request->part_count == 1 &&
@@ -422,10 +426,6 @@ static void places_take(struct mkv_request *request, struct mkv_native_header *h
     const struct mkv_connection *connection = request->connection;
     const struct mkv_native_hello_answer *limits = &connection->greeting.limits;
     const uint32_t remote_bytes = request->part_count * MKV_NATIVE_REMOTE_BYTES;
-    /* What may be other memory than it was is used only where its bytes are compared, and can be
-     * moved once more: a COMMIT ends its reservation, whatever came. */
-    const bool may_cache =
-        (limits->features & MKV_NATIVE_FEATURE_ROOTS) != 0 && request->op != MKV_NATIVE_COMMIT;
     if (connection->lane == NULL || request->part_count == 0 ||
         !is_of_remote(request->parts[0].group) ||
         header->body_bytes + remote_bytes > limits->body_bytes_max) {
@@ -437,7 +437,7 @@ static void places_take(struct mkv_request *request, struct mkv_native_header *h
     }
     request->port = connection->lane->port;
     for (uint32_t index = 0; index < request->part_count; index++) {
-        if (!place_take(request, index, may_cache)) {
+        if (!place_take(request, index)) {
             places_give(request, false);
             request->uses_remote = false;
             return;
@@ -478,10 +478,10 @@ void mkv_request_conceal(struct mkv_request *request, bool is_stale) {
 }
 
 void mkv_request_free(struct mkv_request *request) {
-    /* Its lane has ended, maybe because a registration does not allow any more what the memory
-     * does: so it is made anew when the memory is named again. */
+    /* Its lane has ended, maybe because of what was registered: so it is made anew when the memory
+     * is named again. */
     for (uint32_t index = 0; index < request->place_count; index++) {
-        mkv_rdma_place_doubt(request->port, &request->places[index]);
+        mkv_rdma_place_doubt(&request->places[index]);
     }
     places_give(request, false);
     free(request);
@@ -658,14 +658,11 @@ bool mkv_request_again(struct mkv_request *request) {
     const enum mkv_native_error error = mkv_native_header_decode(request->frame, &header);
     MKV_ASSERT(error == MKV_NATIVE_OK);
     MKV_ASSERT((header.flags & MKV_NATIVE_FLAG_REMOTE) != 0);
+    MKV_ASSERT(request->op != MKV_NATIVE_GET);
     const struct mkv_call *call = request->share->call;
     header.flags &= ~MKV_NATIVE_FLAG_REMOTE;
     header.body_bytes -= header.item_count * MKV_NATIVE_REMOTE_BYTES;
     header.deadline_ms = deadline_ms_of(call);
-    for (uint32_t index = 0; index < request->part_count; index++) {
-        request->parts[index].is_corrupt = false;
-        request->parts[index].received_bytes = 0;
-    }
     return build(request->connection, request->share, request->parts, header,
                  (header.flags & MKV_NATIVE_FLAG_TRACE) != 0 ? &call->trace : NULL, false) != NULL;
 }

@@ -49,6 +49,12 @@ bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, boo
     unreachable();
 }
 
+bool mkv_verbs_register_readable(struct mkv_verbs *verbs, void *memory, size_t bytes,
+                                 struct mkv_verbs_region **region, char *problem) {
+    (void)verbs, (void)memory, (void)bytes, (void)region, (void)problem;
+    unreachable();
+}
+
 bool mkv_verbs_register_dmabuf(struct mkv_verbs *verbs, int descriptor, uint64_t offset,
                                size_t bytes, uint64_t address, bool remote,
                                struct mkv_verbs_region **region, char *problem) {

@@ -287,6 +287,12 @@ bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, boo
     return finish_region(verbs, mr, "memory", bytes, region, problem);
 }
 
+bool mkv_verbs_register_readable(struct mkv_verbs *verbs, void *memory, size_t bytes,
+                                 struct mkv_verbs_region **region, char *problem) {
+    struct ibv_mr *mr = verbs->library->reg_mr(verbs->pd, memory, bytes, IBV_ACCESS_REMOTE_READ);
+    return finish_region(verbs, mr, "memory", bytes, region, problem);
+}
+
 bool mkv_verbs_register_dmabuf(struct mkv_verbs *verbs, int descriptor, uint64_t offset,
                                size_t bytes, uint64_t address, bool remote,
                                struct mkv_verbs_region **region, char *problem) {

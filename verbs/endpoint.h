@@ -113,6 +113,10 @@ __attribute__((warn_unused_result)) bool mkv_verbs_register(struct mkv_verbs *ve
                                                             size_t bytes, bool remote,
                                                             struct mkv_verbs_region **region,
                                                             char *problem);
+/* The same of memory that peers read, and nobody writes to by the region. */
+__attribute__((warn_unused_result)) bool mkv_verbs_register_readable(
+    struct mkv_verbs *verbs, void *memory, size_t bytes, struct mkv_verbs_region **region,
+    char *problem);
 /* The same of memory of another device, a GPU say, that is `offset` into the dma-buf `descriptor`;
  * peers name it by `address` and up. Untested: no device of the lab has such memory. */
 __attribute__((warn_unused_result)) bool mkv_verbs_register_dmabuf(

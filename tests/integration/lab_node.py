@@ -31,10 +31,12 @@ def machine(drives, programs=(), **options):
 
 class LabNode:
     """`memkv start` in the guest on these block devices, d00, d01 and so on, with its files in
-    `folder`."""
+    `folder`; clients find it at `server`."""
 
-    def __init__(self, where, devices, folder="/root/node", memory="96MiB", storage="", extra=""):
+    def __init__(self, where, devices, folder="/root/node", memory="96MiB", storage="", extra="",
+                 server=ADDRESS):
         self.machine = where
+        self.server = server
         self.folder = folder
         config = (f"memory: {{max_size: {memory}}}\nlog: {{format: text}}\n"
                   f"admin: {{auth: none, socket: {folder}/admin.sock}}\n{extra}"
@@ -137,14 +139,14 @@ class LabNode:
     def command(self, line, check=True):
         """Runs `memkv LINE` against the node."""
         name, _, rest = line.partition(" ")
-        return self.machine.sh(f"memkv {name} --server {ADDRESS} {rest}", check=check)
+        return self.machine.sh(f"memkv {name} --server {self.server} {rest}", check=check)
 
     def admin(self, line, check=True):
         return self.machine.sh(f"memkv admin {line} --socket {self.folder}/admin.sock",
                                check=check)
 
     def load_line(self, verb, tenant, options):
-        return (f"load_client {verb} --server {ADDRESS} --log {self.folder}/{tenant}.log "
+        return (f"load_client {verb} --server {self.server} --log {self.folder}/{tenant}.log "
                 f"--tenant {tenant} {options}")
 
     def load(self, verb, tenant, options=""):
@@ -160,8 +162,11 @@ class LabNode:
 
     def load_end(self, tenant):
         self.until("the end of the load", f"grep -q '^status ' {self.folder}/{tenant}.said")
-        said, _, status = self.machine.sh(f"cat {self.folder}/{tenant}.said").said.rpartition(
-            "status ")
+        return self._ended(self.machine.sh(f"cat {self.folder}/{tenant}.said").said)
+
+    def _ended(self, said):
+        """The sums of what load has said up to its status."""
+        said, _, status = said.rpartition("status ")
         return self._sums(int(status), said)
 
     def _sums(self, status, said):

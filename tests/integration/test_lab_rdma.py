@@ -23,9 +23,9 @@ SUITE_S_MAX = 600
 STATUSES = os.path.join(SOURCE, "tests/fixtures/verbs_statuses.tsv")
 LONG = os.environ.get("MKV_LONG") == "1"
 MACHINE_S_MAX = 20000 if LONG else 1700
-# Faults that a node sees happen this often, on the same devices, and those of verbs/.
+# How often faults happen, on the same devices: those of a node, and of verbs/.
 NODE_TIMES = 50 if LONG else 3
-VERBS_TIMES = 50 if LONG else 1
+VERBS_TIMES = 50 if LONG else 3
 # What one command of a client may take: more than its own time (client()) on a loaded host.
 COMMAND_S_MAX = 240
 # The last two are more than one block.
@@ -105,25 +105,35 @@ class ServerTest(unittest.TestCase):
         node = self.node("off", "rdma: {mode: off}\n").start()
         self.assertNotIn("RDMA", node.log())
         self.assertFalse(json.loads(node.http("/v1/health")[1])["rdma_active"])
+        for name in ("active", "configured"):
+            self.assertEqual(node.sample(f"memkv_rdma_{name}"), 0)
         node.stop()
 
     def test_devices__go_down_and_come_back__are_told_of(self):
         node = self.node("ports", "rdma: {device: rxe_left}\n").start()
         node.until_rdma(True)
         self.assertRegex(node.log(), r"RDMA: rxe_left port 1 is up, RoCE v2 at 10\.78\.0\.1, GID")
-        self.assertEqual(json.loads(node.http("/v1/health")[1])["status"], "healthy")
+        self.assertEqual(node.health(), "healthy")
+        self.assertEqual(node.sample("memkv_rdma_configured"), 1)
+        self.assertEqual(node.transitions(), (0, 0))  # to be there at the start is none
 
-        self.machine.sh("ip link set left down")
-        node.until_rdma(False)
-        self.assertEqual(node.health(), "degraded")
-        self.machine.sh("ip link set left up")
-        node.until_rdma(True)
+        for time in range(NODE_TIMES):
+            self.machine.sh("ip link set left down")
+            node.until_rdma(False)
+            node.until_transitions(time + 1, time)
+            self.assertEqual(node.health(), "degraded")
+            self.machine.sh("ip link set left up")
+            node.until_rdma(True)
+            node.until_transitions(time + 1, time + 1)
+            self.assertEqual(node.health(), "healthy")
 
         self.machine.sh("rdma link delete rxe_left")
         node.until_rdma(False)
         node.until_said("failed or was removed")
+        self.assertEqual(node.sample("memkv_rdma_configured"), 1)
         self.machine.sh("rdma link add rxe_left type rxe netdev left")
         node.until_rdma(True)
+        node.until_transitions(NODE_TIMES + 1, NODE_TIMES + 1)
         self.assertEqual(node.health(), "healthy")
         node.stop()
 
@@ -143,6 +153,7 @@ class ClientTest(unittest.TestCase):
         for transport, sizes in (("rdma", SIZES), ("auto", SIZES[-1:])):
             before = self.node.moved()
             transfers = self.transfers()
+            connects = self.node.sample("memkv_connect_total")
             for size in sizes:
                 key = f"{transport}-{size}"
                 self.machine.sh(f"""
@@ -162,6 +173,8 @@ class ClientTest(unittest.TestCase):
                 [done[0] - transfers[0], done[1] - transfers[1]],
                 [sum(-(-size // 1048576) for size in sizes if size > 1),
                  sum(-(-size // 1048576) for size in sizes)])
+            # One lane of each command; the gets by tcp ask for none.
+            self.assertEqual(self.node.sample("memkv_connect_total") - connects, 2 * len(sizes))
 
     def transfers(self):
         """READs and WRITEs so far."""
@@ -171,6 +184,9 @@ class ClientTest(unittest.TestCase):
     def test_batches_and_prefixes__of_several_threads__are_what_they_have_to_be(self):
         with self.node.loaded("busy", "rdma") as sums:
             self.node.until_moves("rdma")
+            # A thread, a lane.
+            for name in ("rdma_connections_active", 'connections_active{fabric="rdma"}'):
+                self.node.until_sample("lanes", f"memkv_{name}", "v == 2")
             for kind in ("read", "write"):
                 self.node.until_sample(kind, f"memkv_rdma_{kind}_latency_us_count", "v > 20")
         self.assertGreater(sums["puts"], 0)
@@ -188,10 +204,13 @@ class ClientTest(unittest.TestCase):
         self.assertEqual((sums["broken_promises"], sums["missing"]), (0, 0), sums)
         self.assertGreater(sums["gets"], 0)
 
-    def faulted(self, tenant, fault, repair, status=None):
-        """Clients go on over TCP, and come back to RDMA when it is mended."""
+    def faulted(self, tenant, fault, repair, check):
+        """Clients go on over TCP, and come back to RDMA when it is mended. What it has to have
+        moved check says, which yields before it."""
         for _ in range(NODE_TIMES):
-            failures = self.node.failures(status) if status else 0
+            checked = check()
+            next(checked)
+            connects = self.node.sample("memkv_connect_total")
             recoveries = self.node.sample("memkv_rdma_recoveries_total")
             with self.node.loaded(tenant) as sums:
                 try:
@@ -204,24 +223,71 @@ class ClientTest(unittest.TestCase):
                                        f"v > {recoveries}")
                 self.node.until_moves("rdma")
             self.assert_kept(sums)
-            if status:
-                self.assertGreater(self.node.failures(status), failures)
+            self.assertGreater(self.node.sample("memkv_connect_total"), connects)
+            next(checked, None)
         self.node.verify(tenant)
+
+    def told(self, status):
+        """The node sees this of its port: it counts its lanes, and that RDMA was lost and came
+        back."""
+        failures, transitions = self.node.failures(status), self.node.transitions()
+        yield
+        self.assertGreater(self.node.failures(status), failures)
+        self.node.until_transitions(*(count + 1 for count in transitions))
+
+    def silent(self):
+        """The side that waits for the other's acknowledgement gives up, and the other one hears of
+        it; so the client, which tells the server why it comes over TCP. The port stays up."""
+        def seen():
+            return (self.node.failures("retry_exceeded") +
+                    self.node.fallbacks("retry_exceeded"))
+        before, fallbacks = seen(), self.node.total("memkv_rdma_fallbacks_total")
+        transitions = self.node.transitions()
+        yield
+        self.assertGreater(seen(), before)
+        self.assertGreater(self.node.total("memkv_rdma_fallbacks_total"), fallbacks)
+        self.assertEqual(self.node.transitions(), transitions)
 
     def test_fault__the_link_goes_down__clients_go_on_and_come_back(self):
         # As a cable that is pulled out; the address and its routes stay.
         self.faulted("down", "ip link set left_middle down", "ip link set left_middle up",
-                     "port_down")
+                     lambda: self.told("port_down"))
 
     def test_fault__the_wire_is_cut__clients_go_on_and_come_back(self):
         self.faulted("cut", "/usr/bin/ip link set right_middle nomaster",
-                     "/usr/bin/ip link set right_middle master middle")
+                     "/usr/bin/ip link set right_middle master middle", self.silent)
 
     def test_fault__the_device_is_deleted__clients_go_on_and_come_back(self):
         self.faulted("deleted", "rdma link delete rxe_left",
-                     "rdma link add rxe_left type rxe netdev left", "device")
+                     "rdma link add rxe_left type rxe netdev left", lambda: self.told("device"))
+
+    def retried(self):
+        """How often the kernel's Soft-RoCE has sent again from the node's port."""
+        return int(self.machine.sh("cat /sys/class/infiniband/rxe_left/ports/1/hw_counters/"
+                                   "completer_retry_err").said)
+
+    def test_fault__clients_come_while_the_link_is_down__go_over_when_it_is_up(self):
+        came = 'memkv_rdma_fallbacks_total{reason="no_device"}'
+        for _ in range(NODE_TIMES):
+            before = self.node.sample(came)
+            recoveries = self.node.sample("memkv_rdma_recoveries_total")
+            try:
+                self.machine.sh("ip link set left_middle down")
+                self.node.until_rdma(False)
+                with self.node.loaded("early") as sums:
+                    self.node.until_sample("the fallback", came, f"v > {before}")
+                    self.node.until_moves("tcp")
+                    self.machine.sh("ip link set left_middle up")
+                    self.node.until_sample("gone over", "memkv_rdma_recoveries_total",
+                                           f"v > {recoveries}")
+                    self.node.until_moves("rdma")
+            finally:
+                self.machine.sh("ip link set left_middle up")
+            self.assert_kept(sums)
+        self.node.verify("early")
 
     def test_fault__packets_are_lost__every_byte_comes_all_the_same(self):
+        before = self.retried()
         for _ in range(NODE_TIMES):
             with self.node.loaded("lossy", "rdma") as sums:
                 self.node.until_lanes()
@@ -234,6 +300,11 @@ class ClientTest(unittest.TestCase):
                     self.machine.sh("/usr/bin/tc qdisc delete dev right_middle root")
             self.assertRegex(said, r"dropped [1-9]")
             self.assert_kept(sums)
+        self.node.until_no_lanes()
+        retried = self.retried()
+        self.assertGreater(retried, before)
+        self.node.until_sample("packets that were lost", "memkv_rdma_port_troubles_total"
+                               '{port="rxe_left/1",kind="retried"}', f"v == {retried}")
         self.node.verify("lossy")
 
     def test_fault__clients_are_killed__the_node_lets_go_of_them(self):
@@ -270,17 +341,45 @@ class ClientTest(unittest.TestCase):
             self.assertIn("transport auto or tcp", done.said)
             self.assertIn("rdma.mtu to 1024", done.said)
             for _ in range(NODE_TIMES):
+                fallbacks = self.node.fallbacks("probe")
                 self.machine.sh(f"{narrow} 1500")
                 done = self.machine.sh(f"{client('auto')} memkv get mtu",
                                        seconds=COMMAND_S_MAX)
                 self.assertRegex(done.said, "is reached over TCP, and RDMA is tried again: .*MTU")
                 self.assertIn("here", done.said.splitlines())
+                self.node.until_sample("why it came over TCP",
+                                       'memkv_rdma_fallbacks_total{reason="probe"}',
+                                       f"v == {fallbacks + 1}")
                 self.machine.sh(f"{narrow} 9000")
                 done = self.machine.sh(f"{client('rdma')} memkv get mtu",
                                        seconds=COMMAND_S_MAX)
                 self.assertEqual(done.said, "here\n")
         finally:
             self.machine.sh(f"{narrow} 9000")
+
+    def test_fault__only_small_packets_come_back__the_node_says_so_and_serves_over_tcp(self):
+        self.machine.sh(f"echo here | {client('tcp')} memkv put back -")
+        # The client's probe arrives, and the node's answer does not: its packets have 4096 bytes
+        # and their headers, 0x102c in the length of IP.
+        root = "/usr/bin/tc qdisc {} dev right_middle root handle 1: prio"
+        narrow = ("/usr/bin/tc filter add dev right_middle parent 1: protocol ip "
+                  "u32 match u16 0x1000 0xf000 at 2 action drop")
+        for _ in range(NODE_TIMES):
+            failures = self.node.failures("probe")
+            errors = self.node.sample("memkv_rdma_errors_total")
+            try:
+                self.machine.sh(f"set -e; {root.format('add')}; {narrow}")
+                done = self.machine.sh(f"{client('auto')} memkv get back", seconds=COMMAND_S_MAX)
+            finally:
+                self.machine.sh(root.format("delete"))
+            self.assertIn("is reached over TCP, and RDMA is tried again", done.said)
+            self.assertIn("here", done.said.splitlines())
+            self.node.until_sample("the probe", 'memkv_rdma_failures_total{status="probe"}',
+                                   f"v == {failures + 1}")
+            self.node.until_sample("its sends", "memkv_rdma_errors_total", f"v > {errors}")
+            done = self.machine.sh(f"{client('rdma')} memkv get back", seconds=COMMAND_S_MAX)
+            self.assertEqual(done.said, "here\n")
+        self.node.until_said("broke: probe: ")
 
     def test_zz_end__the_node_is_healthy_and_stops(self):
         self.assertEqual(self.node.health(), "healthy")
@@ -365,13 +464,7 @@ class VerbsTest(unittest.TestCase):
         self.suite("no_receive", VERBS_TIMES)
 
     def test_device_removed__told_and_let_go(self):
-        self.suite("device_removed")
-        type(self).wire_is_whole = False
-        self.machine.sh("""
-            step=0
-            while rdma link | grep -q rxe_right; do
-                step=$((step + 1)); [ $step -lt 100 ] || exit 1; sleep 0.2
-            done""")
+        self.suite("device_removed", VERBS_TIMES)
 
     def test_zz_statuses__every_row_was_seen(self):
         self.assertEqual(self.seen, set(self.statuses))

@@ -22,7 +22,7 @@ from workload import BLOCK, FAMILIES, MIB, WAIT_S_MAX, Workload
 KEY = "0123456789abcdef" * 4
 
 # Families that no workload of a client can move here, and why.
-RDMA = "there is no RDMA device here; tests of the lab move it"
+RDMA = "there is no RDMA device here; test_lab_rdma moves it"
 STILL = {
     **{f"memkv_rdma_{name}": RDMA for name in (
         "active", "connections_active", "read_latency_us", "write_latency_us", "errors_total",

@@ -481,9 +481,10 @@ class Client(Submissions):
 
     def forget(self, buffer):
         """
-        Nothing of a buffer that calls have named is kept registered with RDMA devices any more: for
-        memory that others share, such as a mapped file, before it is unmapped. It is none of a call
-        in flight. Without RDMA there is nothing to forget.
+        Nothing of a buffer that puts have named is kept registered with RDMA devices any more: for
+        memory that is about to be unmapped or moved, so that its pages go back to the system and no
+        server can read them. It is none of a call in flight. Without RDMA there is nothing to
+        forget.
         """
         with Held() as held:
             address, byte_count = held.hold("buffer", buffer)

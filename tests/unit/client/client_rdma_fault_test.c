@@ -214,6 +214,7 @@ static void test_client_rdma__lane_breaks_under_calls__each_ends_once(void **sta
     }
     assert_int_equal(memkv_wait(client, completions, CALLS, 30), 0);
     assert_in_range(test_verbs.exposures, 1, CALLS);
+    assert_int_equal(test_verbs.writable, CALLS / 2);
     test_lanes_break(MKV_LANE_REASON_PORT_DOWN);
     uint32_t taken = 0;
     while (memkv_in_flight(client) > 0) {
@@ -234,6 +235,7 @@ static void test_client_rdma__lane_breaks_under_calls__each_ends_once(void **sta
     assert_int_equal(test_verbs.exposures, 0);
     /* What may have broken it is registered anew. */
     assert_int_equal(client->rdma->ports[0].memory.range_count, 0);
+    assert_int_equal(test_verbs.writable, 0);
     server->is_paused = false;
     test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
     assert_int_equal(server->hello_fallback, MKV_LANE_REASON_PORT_DOWN);

@@ -19,8 +19,9 @@ struct mkv_verbs_region {
     struct mkv_verbs *verbs; /* NULL: it is free */
     uint8_t *memory;
     size_t bytes;
-    bool is_remapped; /* its pages are elsewhere now: `lost` */
-    uint8_t *lost;
+    bool is_writable;
+    uint8_t *pages; /* `memory`, or where its pages are now … */
+    uint8_t *lost;  /* … which is here, on the heap, where nobody sees them */
 };
 
 struct mkv_verbs {
@@ -187,9 +188,8 @@ bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address
            (address[15] == number + 1 || (number == 3 && address[15] == 1));
 }
 
-bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, bool remote,
+static bool do_register(struct mkv_verbs *verbs, void *memory, size_t bytes, bool is_writable,
                         struct mkv_verbs_region **region, char *problem) {
-    MKV_ASSERT(remote);
     const unsigned long most = test_verbs.locked_max;
     if (test_verbs.refuses_to_register || (most > 0 && test_verbs.locked + bytes > most)) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "no more memory may be locked (ulimit -l)");
@@ -201,14 +201,30 @@ bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, boo
         place++;
         MKV_ASSERT(place < REGIONS_MAX);
     }
-    regions[place] = (struct mkv_verbs_region){.verbs = verbs, .memory = memory, .bytes = bytes};
+    regions[place] = (struct mkv_verbs_region){.verbs = verbs,
+                                               .memory = memory,
+                                               .bytes = bytes,
+                                               .is_writable = is_writable,
+                                               .pages = memory};
     verbs->region_count++;
     *region = &regions[place];
     pthread_mutex_unlock(&lock);
     test_verbs.regions++;
     test_verbs.registrations++;
+    test_verbs.writable += is_writable ? 1 : 0;
     test_verbs.locked += bytes;
     return true;
+}
+
+bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, bool remote,
+                        struct mkv_verbs_region **region, char *problem) {
+    MKV_ASSERT(remote);
+    return do_register(verbs, memory, bytes, true, region, problem);
+}
+
+bool mkv_verbs_register_readable(struct mkv_verbs *verbs, void *memory, size_t bytes,
+                                 struct mkv_verbs_region **region, char *problem) {
+    return do_register(verbs, memory, bytes, false, region, problem);
 }
 
 void mkv_verbs_unregister(struct mkv_verbs_region *region) {
@@ -217,6 +233,7 @@ void mkv_verbs_unregister(struct mkv_verbs_region *region) {
     region->verbs->region_count--;
     region->verbs = NULL;
     test_verbs.locked -= region->bytes;
+    test_verbs.writable -= region->is_writable ? 1 : 0;
     free(region->lost);
     region->lost = NULL;
     pthread_mutex_unlock(&lock);
@@ -227,20 +244,36 @@ uint32_t mkv_verbs_region_key(const struct mkv_verbs_region *region) {
     return 1000u + (uint32_t)(region - regions);
 }
 
-void test_verbs_remap(const void *memory, size_t byte_count) {
+/* `to` NULL: where nobody sees them. */
+static void move_pages(const void *memory, size_t byte_count, uint8_t *to) {
     pthread_mutex_lock(&lock);
     for (uint32_t place = 0; place < REGIONS_MAX; place++) {
         struct mkv_verbs_region *region = &regions[place];
         const uintptr_t begin = (uintptr_t)memory;
         const uintptr_t other = (uintptr_t)region->memory;
-        if (region->verbs != NULL && begin < other + region->bytes && other < begin + byte_count &&
-            !region->is_remapped) {
-            region->is_remapped = true;
+        if (region->verbs == NULL || begin >= other + region->bytes ||
+            other >= begin + byte_count || region->pages != region->memory) {
+            continue;
+        }
+        if (to != NULL) {
+            MKV_ASSERT(other >= begin);
+            MKV_ASSERT(region->bytes <= byte_count - (other - begin));
+            region->pages = to + (other - begin);
+        } else {
             region->lost = calloc(1, region->bytes);
             MKV_ASSERT(region->lost != NULL);
+            region->pages = region->lost;
         }
     }
     pthread_mutex_unlock(&lock);
+}
+
+void test_verbs_remap(const void *memory, size_t byte_count) {
+    move_pages(memory, byte_count, NULL);
+}
+
+void test_verbs_move(const void *memory, size_t byte_count, void *to) {
+    move_pages(memory, byte_count, to);
 }
 
 /* Moves what the client has sent on its way; true where it had. */
@@ -570,7 +603,7 @@ bool test_lane_send(struct mkv_endpoint *lane, const void *bytes, size_t byte_co
 
 /* With the lock: the client's memory; NULL: the server may not. */
 static uint8_t *reach(struct mkv_endpoint *lane, const struct mkv_native_remote *remote,
-                      uint64_t offset, size_t byte_count) {
+                      uint64_t offset, size_t byte_count, bool is_write) {
     const uint32_t place = remote->key - 1000u;
     const uint64_t address = remote->address + offset;
     const struct mkv_verbs_region *region = place < REGIONS_MAX ? &regions[place] : NULL;
@@ -579,18 +612,19 @@ static uint8_t *reach(struct mkv_endpoint *lane, const struct mkv_native_remote 
         return NULL;
     }
     if (region == NULL || region->verbs != lane->verbs || lane->tag_count == 0 || address < begin ||
-        address - begin > region->bytes || byte_count > region->bytes - (address - begin)) {
+        address - begin > region->bytes || byte_count > region->bytes - (address - begin) ||
+        (is_write && !region->is_writable)) {
         lane->to_break = MKV_LANE_REASON_REMOTE_ERROR;
         tell(lane);
         return NULL;
     }
-    return (region->is_remapped ? region->lost : region->memory) + (address - begin);
+    return region->pages + (address - begin);
 }
 
 bool test_lane_write(struct mkv_endpoint *lane, const struct mkv_native_remote *remote,
                      uint64_t offset, const void *bytes, size_t byte_count) {
     pthread_mutex_lock(&lock);
-    uint8_t *memory = reach(lane, remote, offset, byte_count);
+    uint8_t *memory = reach(lane, remote, offset, byte_count, true);
     if (memory != NULL) {
         memcpy(memory, bytes, byte_count);
     }
@@ -601,7 +635,7 @@ bool test_lane_write(struct mkv_endpoint *lane, const struct mkv_native_remote *
 bool test_lane_read(struct mkv_endpoint *lane, const struct mkv_native_remote *remote,
                     uint64_t offset, void *bytes, size_t byte_count) {
     pthread_mutex_lock(&lock);
-    const uint8_t *memory = reach(lane, remote, offset, byte_count);
+    const uint8_t *memory = reach(lane, remote, offset, byte_count, false);
     if (memory != NULL) {
         memcpy(bytes, memory, byte_count);
     }

@@ -34,6 +34,7 @@ struct test_verbs {
     atomic_uint ports;         /* that are open */
     atomic_uint regions;       /* that are registered */
     atomic_uint registrations; /* ever */
+    atomic_uint writable;      /* regions that servers may write to */
     atomic_ulong locked;       /* bytes that are registered */
     atomic_uint endpoints;     /* that are not destroyed */
     atomic_uint connects;
@@ -74,5 +75,7 @@ void test_lane_wait_end(struct mkv_endpoint *lane);
 /* All keys name this memory from now on, whatever is mapped there: what was registered before keeps
  * pages of its own, which nobody sees. */
 void test_verbs_remap(const void *memory, size_t byte_count);
+/* The same of pages that are mapped at `to` now: what was registered before reaches them there. */
+void test_verbs_move(const void *memory, size_t byte_count, void *to);
 
 #endif

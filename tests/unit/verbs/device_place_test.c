@@ -73,10 +73,55 @@ static void test_status__each_of_the_library__is_told_apart(void **state) {
     }
 }
 
+/* ---- rights of registered memory ------------------------------------------------------------ */
+
+static struct {
+    struct ibv_mr mr;
+    int access;
+} registered;
+
+static struct ibv_mr *reg_mr(struct ibv_pd *pd, void *memory, size_t bytes, int access) {
+    (void)pd;
+    (void)memory;
+    (void)bytes;
+    registered.access = access;
+    return &registered.mr;
+}
+
+static int dereg_mr(struct ibv_mr *mr) {
+    assert_ptr_equal(mr, &registered.mr);
+    return 0;
+}
+
+/* What peers may only read no device lets them write. */
+static void test_register__rights__are_those_that_were_asked_for(void **state) {
+    static const struct mkv_verbs_library library = {.reg_mr = reg_mr, .dereg_mr = dereg_mr};
+    struct mkv_verbs *verbs = calloc(1, sizeof *verbs);
+    struct mkv_verbs_region *region = NULL;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    char memory[16];
+    (void)state;
+    assert_non_null(verbs);
+    verbs->library = &library;
+    assert_true(mkv_verbs_register_readable(verbs, memory, sizeof memory, &region, problem));
+    assert_int_equal(registered.access, IBV_ACCESS_REMOTE_READ);
+    mkv_verbs_unregister(region);
+    assert_true(mkv_verbs_register(verbs, memory, sizeof memory, false, &region, problem));
+    assert_int_equal(registered.access, IBV_ACCESS_LOCAL_WRITE);
+    mkv_verbs_unregister(region);
+    assert_true(mkv_verbs_register(verbs, memory, sizeof memory, true, &region, problem));
+    assert_int_equal(registered.access,
+                     IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
+    mkv_verbs_unregister(region);
+    assert_int_equal(verbs->regions, 0);
+    free(verbs);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table__queue_pairs_come_and_go__each_is_found_by_its_number),
         cmocka_unit_test(test_status__each_of_the_library__is_told_apart),
+        cmocka_unit_test(test_register__rights__are_those_that_were_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
