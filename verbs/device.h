@@ -103,6 +103,7 @@ struct mkv_verbs {
     uint64_t node_seen_ns;
     bool port_is_in_doubt; /* it was said to be down, and says itself that it is not */
     uint64_t port_asked_ns;
+    bool is_removed;     /* or failed for good, and the kernel has said so */
     uint32_t kept_count; /* of V4 */
     uint64_t kept_tried_ns;
 };
@@ -137,9 +138,10 @@ struct arrival {
 struct mkv_endpoint {
     struct mkv_verbs *verbs;
     uint32_t place;
-    struct ibv_qp *qp; /* NULL: it was destroyed */
-    bool is_in_error;  /* the queue pair is in its error state */
-    bool is_kept;      /* V4 */
+    struct ibv_qp *qp;   /* NULL: it was destroyed */
+    bool is_in_error;    /* the queue pair is in its error state */
+    bool is_kept;        /* V4 */
+    uint64_t refused_ns; /* since when it is not destroyed for want of a device; 0: it is not */
     uint32_t qp_number;
     uint32_t packet_number;
     uint32_t epoch;
@@ -194,6 +196,8 @@ void mkv_verbs_refresh(struct mkv_verbs *verbs);
 /* Asks an active port for what changes without an event: the MTU of Ethernet. Sets `state` where it
  * says that it is not active; one that does not answer stays as it is. */
 void mkv_verbs_ask_port(struct mkv_verbs *verbs);
+/* Each call is answered with EIO, as behind its removal. */
+bool mkv_verbs_has_no_device(const struct mkv_verbs *verbs);
 
 /* device_place.c: makes the memory of the next place, and posts its receives to the shared one. */
 __attribute__((warn_unused_result)) bool mkv_verbs_place_make(struct mkv_verbs *verbs,

@@ -302,6 +302,11 @@ void mkv_verbs_ask_port(struct mkv_verbs *verbs) {
     take_attributes(verbs, &attributes);
 }
 
+bool mkv_verbs_has_no_device(const struct mkv_verbs *verbs) {
+    struct ibv_port_attr attributes;
+    return query_port(verbs, verbs->context, (uint8_t)verbs->facts.port, &attributes) == EIO;
+}
+
 static const struct mkv_verbs_address *find_address(const struct mkv_verbs *verbs,
                                                     const uint8_t *address) {
     for (uint32_t index = 0; index < verbs->address_count; index++) {

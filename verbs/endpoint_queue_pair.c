@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "verbs/device.h"
 
@@ -15,6 +16,9 @@
 #define RECEIVER_RETRIES 6
 #define RECEIVER_WAIT_CODE 22
 #define HOPS_MAX 64
+/* The kernel takes no longer to destroy what a removed device had; thousands of queue pairs take a
+ * fraction of it. */
+#define REMOVAL_NS_MAX 500000000u
 
 static enum ibv_mtu mtu_code(uint32_t bytes) {
     switch (bytes) {
@@ -158,6 +162,21 @@ static void let_go(struct mkv_endpoint *endpoint) {
     endpoint->is_kept = false;
 }
 
+/* Behind the removal of a device the kernel has destroyed all that was its own, and answers each
+ * call with EIO: at first while it does so still. It tells of the removal when it has. (Linux 6.1,
+ * ib_uverbs_free_hw_resources.) */
+static bool went_with_device(struct mkv_endpoint *endpoint) {
+    struct timespec now;
+    if (!mkv_verbs_has_no_device(endpoint->verbs)) {
+        endpoint->refused_ns = 0;
+        return false;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    const uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    endpoint->refused_ns = endpoint->refused_ns == 0 ? now_ns : endpoint->refused_ns;
+    return endpoint->verbs->is_removed || now_ns - endpoint->refused_ns >= REMOVAL_NS_MAX;
+}
+
 static bool reach_error(struct mkv_endpoint *endpoint) {
     struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
     endpoint->is_in_error =
@@ -181,7 +200,8 @@ bool mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint) {
     }
     /* What the peer sends is not let in any more, also where it cannot be destroyed. */
     (void)reach_error(endpoint);
-    if (verbs->library->destroy_qp(endpoint->qp) != 0) {
+    const int error = verbs->library->destroy_qp(endpoint->qp);
+    if (error != 0 && !(error == EIO && went_with_device(endpoint))) {
         keep(endpoint);
         return false;
     }

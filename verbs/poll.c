@@ -93,6 +93,9 @@ static void take_event(struct mkv_verbs *verbs, const struct ibv_async_event *ev
         ask_port(verbs, now_ns);
         break;
     case IBV_EVENT_DEVICE_FATAL:
+        verbs->is_removed = true;
+        device_is_gone(verbs, now_ns);
+        break;
     case IBV_EVENT_CQ_ERR:
     case IBV_EVENT_SRQ_ERR:
         device_is_gone(verbs, now_ns);
