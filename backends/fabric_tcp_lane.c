@@ -396,7 +396,7 @@ void mkv_tcp_lane_stop(struct mkv_tcp_connection *connection, enum mkv_lane_reas
     if (!lane->is_stopped) {
         lane->is_stopped = true;
         lane->port->is_dirty = true;
-        mkv_endpoint_stop(lane->endpoint, reason, mkv_clock_monotonic_ns());
+        (void)mkv_endpoint_stop(lane->endpoint, reason, mkv_clock_monotonic_ns());
     }
     if (lane->is_used) {
         connection->send_in_flight = false; /* it is not the kernel's */

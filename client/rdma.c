@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "client/engine.h"
 
@@ -15,6 +16,10 @@
 /* For the last lanes, when the client ends. */
 #define END_NS_MAX 2000000000ull
 #define END_WAIT_MS 10
+/* A device that refuses to destroy a queue pair is asked again so often, and told of after so many
+ * times. */
+#define LET_GO_STEP_NS 10000000l
+#define LET_GO_STEPS_TOLD 100u
 /* How often an idle port is looked at. */
 #define QUIET_NS 60000000000ull
 
@@ -316,11 +321,28 @@ static void lane_free(struct mkv_rdma_lane *lane) {
     free(lane);
 }
 
+/* The caller gets memory back that the server may write to: there is no safe way on before the
+ * device has let go of it, however long that takes. */
+static void stop(struct mkv_rdma_lane *lane) {
+    const struct timespec step = {.tv_nsec = LET_GO_STEP_NS};
+    uint32_t count = 0;
+    while (!mkv_endpoint_stop(lane->endpoint, MKV_LANE_REASON_CLOSED, mkv_client_now_ns())) {
+        if (++count == LET_GO_STEPS_TOLD) {
+            fprintf(stderr,
+                    "memkv: RDMA device %s does not let go of a connection whose server may still "
+                    "write into memory of a call: the call waits until it does; see dmesg, or end "
+                    "the process\n",
+                    mkv_verbs_facts(lane->port->verbs)->device);
+        }
+        (void)nanosleep(&step, NULL);
+    }
+}
+
 void mkv_rdma_lane_end(struct mkv_rdma_lane *lane) {
     MKV_ASSERT(lane->connection != NULL);
     lane->connection = NULL;
     if (lane->is_connected && !lane->is_drained) {
-        mkv_endpoint_stop(lane->endpoint, MKV_LANE_REASON_CLOSED, mkv_client_now_ns());
+        stop(lane);
         lane->port->draining_count++;
     } else {
         lane_free(lane);

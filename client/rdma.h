@@ -225,7 +225,8 @@ bool mkv_rdma_has_usable(struct mkv_rdma *rdma, const char *address, uint64_t no
 /* The host has no device: said once on standard error where one was named. */
 void mkv_rdma_tell_absent(struct mkv_rdma *rdma, const char *problem);
 /* The connection has ended: behind the return no byte of the server's arrives in memory that it was
- * shown. The lane is let go of in its time. */
+ * shown. Waits for a device that refuses, past any deadline, and says so on standard error. The
+ * lane is let go of in its time. */
 void mkv_rdma_lane_end(struct mkv_rdma_lane *lane);
 
 /* Has the ports tell what has come; connections of lanes become readable and writable by it. What

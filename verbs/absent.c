@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole room where memkv is built without libibverbs: a port never opens, so nothing else is
- * ever reached (I2). */
+ * ever reached (I3). */
 #include <stdio.h>
 
 #include "core/base.h"
@@ -177,7 +177,7 @@ bool mkv_endpoint_unexpose(struct mkv_endpoint *endpoint, uint64_t tag) {
     unreachable();
 }
 
-void mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason,
+bool mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason,
                        uint64_t now_ns) {
     (void)endpoint, (void)reason, (void)now_ns;
     unreachable();

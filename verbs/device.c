@@ -10,6 +10,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+/* Of ports that were closed and are not (V4): with this many, a driver will not come round. */
+#define PORTS_LEFT_MAX 16u
+static atomic_uint ports_left;
+
 void mkv_verbs_say(char *problem, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -147,6 +151,11 @@ bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **
     if (!check_options(options, problem)) {
         return false;
     }
+    if (atomic_load(&ports_left) >= PORTS_LEFT_MAX) {
+        mkv_verbs_say(problem, "the driver of the RDMA device does not destroy queue pairs; see "
+                               "dmesg, have it reset, and restart this process");
+        return false;
+    }
     struct mkv_verbs *verbs = calloc(1, sizeof *verbs);
     if (verbs == NULL) {
         mkv_verbs_say(problem, "there is no memory to open an RDMA device");
@@ -177,12 +186,29 @@ bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **
     return true;
 }
 
+static bool pairs_are_gone(struct mkv_verbs *verbs) {
+    for (uint32_t place = 0; verbs->kept_count > 0 && place < verbs->places_made; place++) {
+        struct mkv_endpoint *endpoint = verbs->places[place].endpoint;
+        if (endpoint != NULL) {
+            MKV_ASSERT(endpoint->is_forsaken);
+            mkv_endpoint_again(endpoint, 0);
+        }
+    }
+    return verbs->kept_count == 0;
+}
+
 void mkv_verbs_close(struct mkv_verbs *verbs) {
     if (verbs == NULL) {
         return;
     }
     MKV_ASSERT(atomic_load(&verbs->regions) == 0);
     const struct mkv_verbs_library *library = verbs->library;
+    /* Of queue pairs that the device still does not destroy, everything stays where it is (V4). */
+    if (!pairs_are_gone(verbs)) {
+        (void)close(verbs->epoll);
+        atomic_fetch_add(&ports_left, 1);
+        return;
+    }
     if (verbs->srq != NULL) {
         (void)library->destroy_srq(verbs->srq);
     }

@@ -20,6 +20,9 @@
  *  V2  Completions find their endpoint by the number of its queue pair, which is in the table from
  *      its creation to its destruction; others are of endpoints that are gone and change nothing.
  *  V3  An endpoint in the list of busy ones is looked at before poll returns, or timer_ns says 0.
+ *  V4  A queue pair that the device does not destroy is kept, with its endpoint, its place and all
+ *      that it names, and the device counts as gone: nothing of it is freed, nor said to be free,
+ *      before it is destroyed. It is tried again at a pace, and when the port is closed.
  */
 #ifndef MKV_VERBS_DEVICE_H
 #define MKV_VERBS_DEVICE_H
@@ -98,6 +101,11 @@ struct mkv_verbs {
     uint64_t late_ns;  /* since when what is due has been put off, or 0 */
     bool has_node;     /* of the device, in sysfs, when it was opened */
     uint64_t node_seen_ns;
+    bool port_is_in_doubt; /* it was said to be down, and says itself that it is not */
+    uint64_t port_asked_ns;
+    bool is_removed;     /* or failed for good, and the kernel has said so */
+    uint32_t kept_count; /* of V4 */
+    uint64_t kept_tried_ns;
 };
 
 enum told_kind {
@@ -130,7 +138,10 @@ struct arrival {
 struct mkv_endpoint {
     struct mkv_verbs *verbs;
     uint32_t place;
-    struct ibv_qp *qp; /* NULL: it was destroyed */
+    struct ibv_qp *qp;   /* NULL: it was destroyed */
+    bool is_in_error;    /* the queue pair is in its error state */
+    bool is_kept;        /* V4 */
+    uint64_t refused_ns; /* since when it is not destroyed for want of a device; 0: it is not */
     uint32_t qp_number;
     uint32_t packet_number;
     uint32_t epoch;
@@ -147,6 +158,10 @@ struct mkv_endpoint {
     bool has_news;     /* `readable` is to be called */
     bool last_receive; /* the device said so; told to the lane when the queue was empty */
     bool drain_is_due; /* the lane is drained, receives of its own are not yet */
+    /* What waits for the device where the queue pair is kept: */
+    bool stop_is_due;    /* mkv_lane_stopped; a client's has to be destroyed for it */
+    bool destroy_is_due; /* mkv_lane_destroyed */
+    bool is_forsaken;    /* its user has no endpoint any more: nothing is told */
     bool is_busy;
     struct mkv_endpoint *busy_next;
     uint64_t drain_end_ns;
@@ -178,6 +193,11 @@ __attribute__((format(printf, 2, 3))) void mkv_verbs_say(char *problem, const ch
 __attribute__((warn_unused_result)) bool mkv_verbs_find(struct mkv_verbs *verbs, char *problem);
 /* Asks the port again; the GID may have gone, or be at another index. Sets `state`. */
 void mkv_verbs_refresh(struct mkv_verbs *verbs);
+/* Asks an active port for what changes without an event: the MTU of Ethernet. Sets `state` where it
+ * says that it is not active; one that does not answer stays as it is. */
+void mkv_verbs_ask_port(struct mkv_verbs *verbs);
+/* Each call is answered with EIO, as behind its removal. */
+bool mkv_verbs_has_no_device(const struct mkv_verbs *verbs);
 
 /* device_place.c: makes the memory of the next place, and posts its receives to the shared one. */
 __attribute__((warn_unused_result)) bool mkv_verbs_place_make(struct mkv_verbs *verbs,
@@ -209,12 +229,21 @@ int mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint);
 /* Says what that errno means. */
 void mkv_endpoint_qp_unreached(const struct mkv_endpoint *endpoint, int error, char *problem);
 /* It is in its error state, from where all that is posted comes back; one that the device does not
- * take there is destroyed. Over Soft-RoCE a packet of the peer's may still land behind it. */
-void mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint);
-void mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint);
+ * take there is destroyed. Over Soft-RoCE a packet of the peer's may still land behind it. False:
+ * the device did neither, and it is kept (V4): what it has posted may still go on. */
+__attribute__((warn_unused_result)) bool mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint);
+/* It is in its error state, if the device takes it there, and then destroyed. False: it is not, and
+ * is kept (V4). */
+__attribute__((warn_unused_result)) bool mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint);
+
+/* endpoint.c: tries again what the device refused of a queue pair that is kept, and what waits for
+ * it goes on. A forsaken endpoint is freed with it. */
+void mkv_endpoint_again(struct mkv_endpoint *endpoint, uint64_t now_ns);
 
 /* endpoint_work.c: does what the lane's effects say to the device, and notes what is to be told. */
 void mkv_endpoint_work(struct mkv_endpoint *endpoint, uint64_t now_ns);
+/* The queue pair is as STOP wants it. */
+void mkv_endpoint_stopped(struct mkv_endpoint *endpoint, uint64_t now_ns);
 void mkv_endpoint_completed(struct mkv_endpoint *endpoint, const struct ibv_wc *wc,
                             uint64_t now_ns);
 void mkv_endpoint_received(struct mkv_endpoint *endpoint, const struct ibv_wc *wc, uint64_t now_ns);

@@ -171,20 +171,25 @@ static bool is_link_local(const union ibv_gid *gid) {
     return IN6_IS_ADDR_LINKLOCAL(&text);
 }
 
+static void take_attributes(struct mkv_verbs *verbs, const struct ibv_port_attr *attributes) {
+    struct mkv_verbs_facts *facts = &verbs->facts;
+    verbs->port = *attributes;
+    facts->mtu = mtu_bytes(attributes->active_mtu);
+    while (verbs->options.mtu != 0 && facts->mtu > verbs->options.mtu && facts->mtu > 256) {
+        facts->mtu /= 2;
+    }
+}
+
 static void take(struct mkv_verbs *verbs, const struct choice *choice) {
     struct mkv_verbs_facts *facts = &verbs->facts;
     verbs->address_count = choice->address_count;
     memcpy(verbs->addresses, choice->addresses, sizeof verbs->addresses);
-    verbs->port = choice->attributes;
+    take_attributes(verbs, &choice->attributes);
     verbs->gid = choice->gid;
     facts->port = choice->port;
     facts->is_ethernet = choice->is_ethernet;
     facts->gid_index = choice->gid_index;
     (void)inet_ntop(AF_INET6, choice->gid.raw, facts->gid, sizeof facts->gid);
-    facts->mtu = mtu_bytes(choice->attributes.active_mtu);
-    while (verbs->options.mtu != 0 && facts->mtu > verbs->options.mtu && facts->mtu > 256) {
-        facts->mtu /= 2;
-    }
 }
 
 bool mkv_verbs_has_device(void) {
@@ -282,6 +287,24 @@ void mkv_verbs_refresh(struct mkv_verbs *verbs) {
     if (!is_lost) {
         take(verbs, &choice);
     }
+}
+
+void mkv_verbs_ask_port(struct mkv_verbs *verbs) {
+    struct ibv_port_attr attributes;
+    if (verbs->state != MKV_VERBS_ACTIVE ||
+        query_port(verbs, verbs->context, (uint8_t)verbs->facts.port, &attributes) != 0) {
+        return;
+    }
+    if (attributes.state != IBV_PORT_ACTIVE) {
+        verbs->state = MKV_VERBS_PORT_DOWN;
+        return;
+    }
+    take_attributes(verbs, &attributes);
+}
+
+bool mkv_verbs_has_no_device(const struct mkv_verbs *verbs) {
+    struct ibv_port_attr attributes;
+    return query_port(verbs, verbs->context, (uint8_t)verbs->facts.port, &attributes) == EIO;
 }
 
 static const struct mkv_verbs_address *find_address(const struct mkv_verbs *verbs,

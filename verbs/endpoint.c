@@ -59,6 +59,7 @@ static void say_inactive(const struct mkv_verbs *verbs, char *problem) {
 bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops *ops, void *context,
                          struct mkv_endpoint **out, char *problem) {
     *out = NULL;
+    mkv_verbs_ask_port(verbs);
     if (verbs->state != MKV_VERBS_ACTIVE) {
         say_inactive(verbs, problem);
         return false;
@@ -285,15 +286,17 @@ bool mkv_endpoint_unexpose(struct mkv_endpoint *endpoint, uint64_t tag) {
 
 /* ---- end ------------------------------------------------------------------------------------- */
 
-void mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason,
+bool mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason,
                        uint64_t now_ns) {
     endpoint->is_stopped = true;
     if (!endpoint->is_connected || endpoint->is_told_drained) {
-        return;
+        return true;
     }
     mkv_lane_stop(&endpoint->lane, reason, now_ns);
+    mkv_endpoint_again(endpoint, now_ns);
     mkv_endpoint_work(endpoint, now_ns);
     mkv_verbs_busy(endpoint);
+    return !endpoint->stop_is_due || endpoint->lane.exposure_count == 0;
 }
 
 const struct mkv_lane_counters *mkv_endpoint_counters(const struct mkv_endpoint *endpoint) {
@@ -315,6 +318,11 @@ static void forget_busy(struct mkv_endpoint *endpoint) {
     verbs->busy_last = last;
 }
 
+static void release(struct mkv_endpoint *endpoint) {
+    endpoint->verbs->places[endpoint->place].endpoint = NULL;
+    free(endpoint);
+}
+
 void mkv_endpoint_destroy(struct mkv_endpoint *endpoint) {
     struct mkv_verbs *verbs = endpoint->verbs;
     MKV_ASSERT(!endpoint->is_connected || endpoint->is_told_drained);
@@ -331,7 +339,40 @@ void mkv_endpoint_destroy(struct mkv_endpoint *endpoint) {
     if (verbs->srq != NULL && endpoint->is_connected && !endpoint->lane.last_receive_came) {
         verbs->srq_is_in_doubt = true;
     }
-    mkv_endpoint_qp_destroy(endpoint);
-    verbs->places[endpoint->place].endpoint = NULL;
-    free(endpoint);
+    if (mkv_endpoint_qp_destroy(endpoint)) {
+        release(endpoint);
+        return;
+    }
+    /* The device names it in events, and has its place's buffers. */
+    endpoint->is_forsaken = true;
+    endpoint->is_stopped = true;
+    endpoint->is_busy = false;
+    endpoint->has_news = false;
+    endpoint->wants_room = false;
+    endpoint->told_count = 0;
+    endpoint->arrival_count = 0;
+}
+
+void mkv_endpoint_again(struct mkv_endpoint *endpoint, uint64_t now_ns) {
+    const bool is_server = endpoint->verbs->options.is_server;
+    if (!endpoint->is_kept ||
+        !(endpoint->stop_is_due && is_server ? mkv_endpoint_qp_stop(endpoint)
+                                             : mkv_endpoint_qp_destroy(endpoint))) {
+        return;
+    }
+    if (endpoint->is_forsaken) {
+        if (endpoint->is_busy) {
+            forget_busy(endpoint);
+        }
+        release(endpoint);
+        return;
+    }
+    if (endpoint->stop_is_due) {
+        mkv_endpoint_stopped(endpoint, now_ns);
+    }
+    if (endpoint->destroy_is_due && endpoint->lane.state == MKV_LANE_STOPPING) {
+        mkv_lane_destroyed(&endpoint->lane);
+    }
+    endpoint->destroy_is_due = false;
+    mkv_verbs_busy(endpoint);
 }

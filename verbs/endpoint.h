@@ -15,7 +15,12 @@
  *
  * Invariants
  *  I1  Calls back come from mkv_verbs_poll alone, one thread; they may call anything but destroy.
- *  I2  Where memkv was built without RDMA, open fails and says so; nothing else is ever reached.
+ *  I2  Memory that a peer may reach, or that a work request names, is not said to be free before
+ *      the device has let go of it: a client's queue pair is destroyed, a server's in its error
+ *      state with its completions there, or destroyed. Where a device refuses to, the state is GONE
+ *      and the queue pair is kept, with no end told of what it has; each second it is tried again.
+ *      That ends with the process at the latest.
+ *  I3  Where memkv was built without RDMA, open fails and says so; nothing else is ever reached.
  *
  * Not responsible for: frames, who the peer is, when to go back to RDMA.
  */
@@ -83,21 +88,23 @@ bool mkv_verbs_has_device(void);
 /* False: `problem` says what is missing and what to do. */
 __attribute__((warn_unused_result)) bool mkv_verbs_open(const struct mkv_verbs_options *options,
                                                         struct mkv_verbs **verbs, char *problem);
-/* When it has no endpoints and no regions. NULL is allowed. */
+/* When it has no endpoints and no regions. NULL is allowed. Of a device that even now refuses to
+ * destroy a queue pair nothing is closed or freed; after a number of these none is opened. */
 void mkv_verbs_close(struct mkv_verbs *verbs);
 const struct mkv_verbs_facts *mkv_verbs_facts(const struct mkv_verbs *verbs);
 
 enum mkv_verbs_state {
     MKV_VERBS_ACTIVE = 0,
-    /* Its endpoints stop, and none is created until it is back by itself. Where it is its GID alone
-     * that has gone, endpoints go on as far as the network lets them. */
+    /* Its endpoints stop, and none is created until it is back by itself, which an event tells or
+     * poll asks for each second. Where it is its GID alone that has gone, endpoints go on as far as
+     * the network lets them. */
     MKV_VERBS_PORT_DOWN,
     MKV_VERBS_GONE, /* the device failed or was removed: close it when its endpoints are gone */
 };
 /* Whether peers may come to this address (16 bytes, IPv4 as ::ffff:…) at the port, which may have
  * others than that of its facts. Where a GID index was asked for, that one alone. */
 bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address);
-/* As of the last poll. */
+/* As of the last poll or mkv_endpoint_create. */
 enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs);
 
 /* `remote`: a peer may read and write it, too; read alone where the process itself can do no more.
@@ -125,7 +132,8 @@ int mkv_verbs_descriptor(const struct mkv_verbs *verbs);
 void mkv_verbs_arm(struct mkv_verbs *verbs);
 uint64_t mkv_verbs_timer_ns(const struct mkv_verbs *verbs);
 
-/* False: no queue pair or memory is left. */
+/* Asks the port for its MTU, which changes without an event: facts have it then. False: the port is
+ * not active, or no queue pair or memory is left. */
 __attribute__((warn_unused_result)) bool mkv_endpoint_create(struct mkv_verbs *verbs,
                                                              const struct mkv_endpoint_ops *ops,
                                                              void *context,
@@ -168,11 +176,14 @@ bool mkv_endpoint_transfer(struct mkv_endpoint *endpoint, bool is_read, uint64_t
                            uint32_t bytes, uint64_t tag, uint64_t now_ns);
 bool mkv_endpoint_expose(struct mkv_endpoint *endpoint, uint64_t tag);
 bool mkv_endpoint_unexpose(struct mkv_endpoint *endpoint, uint64_t tag);
-/* The connection that it was made over has ended, or this side wants no more: then drained. Behind
- * the return the peer reaches no memory of this side any more. */
-void mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason, uint64_t now_ns);
+/* The connection that it was made over has ended, or this side wants no more: then drained. True:
+ * behind the return the peer reaches no memory of this side any more, as always on a server. False:
+ * memory is exposed, and the device refuses to destroy the queue pair (I2); call it again, or wait
+ * for each exposure_end. */
+bool mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason, uint64_t now_ns);
 const struct mkv_lane_counters *mkv_endpoint_counters(const struct mkv_endpoint *endpoint);
-/* When it is drained, or was never connected. */
+/* When it is drained, or was never connected. What the device refuses to let go of is kept (I2),
+ * and told to nobody. */
 void mkv_endpoint_destroy(struct mkv_endpoint *endpoint);
 
 #endif

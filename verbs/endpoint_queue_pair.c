@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "verbs/device.h"
 
@@ -15,6 +16,9 @@
 #define RECEIVER_RETRIES 6
 #define RECEIVER_WAIT_CODE 22
 #define HOPS_MAX 64
+/* The kernel takes no longer to destroy what a removed device had; thousands of queue pairs take a
+ * fraction of it. */
+#define REMOVAL_NS_MAX 500000000u
 
 static enum ibv_mtu mtu_code(uint32_t bytes) {
     switch (bytes) {
@@ -61,6 +65,7 @@ bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint, char *problem) {
     }
     endpoint->inline_bytes_max = attributes.cap.max_inline_data;
     endpoint->qp_number = endpoint->qp->qp_num;
+    mkv_verbs_table_put(verbs, endpoint);
     struct ibv_qp_attr init = {
         .qp_state = IBV_QPS_INIT,
         .pkey_index = 0,
@@ -74,11 +79,8 @@ bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint, char *problem) {
     if (error != 0) {
         mkv_verbs_say(problem, "a queue pair of RDMA device %s cannot be set up: %s",
                       verbs->facts.device, strerror(error));
-        (void)verbs->library->destroy_qp(endpoint->qp);
-        endpoint->qp = NULL;
         return false;
     }
-    mkv_verbs_table_put(verbs, endpoint);
     return true;
 }
 
@@ -148,20 +150,64 @@ void mkv_endpoint_qp_unreached(const struct mkv_endpoint *endpoint, int error, c
                   gid, facts->gid, facts->port, facts->device, strerror(error));
 }
 
-void mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint) {
-    struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
-    if (endpoint->qp != NULL &&
-        endpoint->verbs->library->modify_qp(endpoint->qp, &attributes, IBV_QP_STATE) != 0) {
-        mkv_endpoint_qp_destroy(endpoint);
-    }
+/* ---- its end --------------------------------------------------------------------------------- */
+
+static void keep(struct mkv_endpoint *endpoint) {
+    endpoint->verbs->kept_count += !endpoint->is_kept;
+    endpoint->is_kept = true;
 }
 
-void mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint) {
-    if (endpoint->qp == NULL) {
-        return;
+static void let_go(struct mkv_endpoint *endpoint) {
+    endpoint->verbs->kept_count -= endpoint->is_kept;
+    endpoint->is_kept = false;
+}
+
+/* Behind the removal of a device the kernel has destroyed all that was its own, and answers each
+ * call with EIO: at first while it does so still. It tells of the removal when it has. (Linux 6.1,
+ * ib_uverbs_free_hw_resources.) */
+static bool went_with_device(struct mkv_endpoint *endpoint) {
+    struct timespec now;
+    if (!mkv_verbs_has_no_device(endpoint->verbs)) {
+        endpoint->refused_ns = 0;
+        return false;
     }
-    mkv_verbs_table_remove(endpoint->verbs, endpoint);
-    (void)endpoint->verbs->library->destroy_qp(endpoint->qp);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    const uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    endpoint->refused_ns = endpoint->refused_ns == 0 ? now_ns : endpoint->refused_ns;
+    return endpoint->verbs->is_removed || now_ns - endpoint->refused_ns >= REMOVAL_NS_MAX;
+}
+
+static bool reach_error(struct mkv_endpoint *endpoint) {
+    struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
+    endpoint->is_in_error =
+        endpoint->is_in_error ||
+        endpoint->verbs->library->modify_qp(endpoint->qp, &attributes, IBV_QP_STATE) == 0;
+    return endpoint->is_in_error;
+}
+
+bool mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint) {
+    if (endpoint->qp != NULL && reach_error(endpoint)) {
+        let_go(endpoint);
+        return true;
+    }
+    return mkv_endpoint_qp_destroy(endpoint);
+}
+
+bool mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint) {
+    struct mkv_verbs *verbs = endpoint->verbs;
+    if (endpoint->qp == NULL) {
+        return true;
+    }
+    /* What the peer sends is not let in any more, also where it cannot be destroyed. */
+    (void)reach_error(endpoint);
+    const int error = verbs->library->destroy_qp(endpoint->qp);
+    if (error != 0 && !(error == EIO && went_with_device(endpoint))) {
+        keep(endpoint);
+        return false;
+    }
+    let_go(endpoint);
+    mkv_verbs_table_remove(verbs, endpoint);
     endpoint->qp = NULL;
     endpoint->receives_posted = 0;
+    return true;
 }

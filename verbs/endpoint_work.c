@@ -213,13 +213,9 @@ static void describe(struct mkv_endpoint *endpoint) {
     }
 }
 
-static void stop_queue_pair(struct mkv_endpoint *endpoint, bool destroys, uint64_t now_ns) {
+void mkv_endpoint_stopped(struct mkv_endpoint *endpoint, uint64_t now_ns) {
     struct mkv_lane *lane = &endpoint->lane;
-    if (destroys) {
-        mkv_endpoint_qp_destroy(endpoint);
-    } else {
-        mkv_endpoint_qp_stop(endpoint);
-    }
+    endpoint->stop_is_due = false;
     mkv_lane_stopped(lane, now_ns);
     if (endpoint->qp == NULL && lane->config.transfers_max == 0 &&
         mkv_lane_posted_count(lane) > 0) {
@@ -227,6 +223,16 @@ static void stop_queue_pair(struct mkv_endpoint *endpoint, bool destroys, uint64
         const struct mkv_lane_completion completion = {.work = lane->handed - 1,
                                                        .status = MKV_LANE_FLUSHED};
         mkv_lane_completed(lane, &completion, now_ns);
+    }
+}
+
+/* Where the device refuses, the lane has not stopped: its memory is the device's, and the peer's,
+ * until mkv_endpoint_again. */
+static void stop_queue_pair(struct mkv_endpoint *endpoint, bool destroys, uint64_t now_ns) {
+    if (destroys ? mkv_endpoint_qp_destroy(endpoint) : mkv_endpoint_qp_stop(endpoint)) {
+        mkv_endpoint_stopped(endpoint, now_ns);
+    } else {
+        endpoint->stop_is_due = true;
     }
     if (!endpoint->is_stopped) {
         describe(endpoint);
@@ -272,8 +278,10 @@ static void do_effect(struct mkv_endpoint *endpoint, struct chain *chain, bool *
         stop_queue_pair(endpoint, effect->destroys, now_ns);
         break;
     case MKV_LANE_EFFECT_DESTROY:
-        mkv_endpoint_qp_destroy(endpoint);
-        mkv_lane_destroyed(&endpoint->lane);
+        endpoint->destroy_is_due = !mkv_endpoint_qp_destroy(endpoint);
+        if (!endpoint->destroy_is_due) {
+            mkv_lane_destroyed(&endpoint->lane);
+        }
         break;
     case MKV_LANE_EFFECT_DRAINED:
         drain_receives(endpoint, now_ns);

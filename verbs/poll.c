@@ -13,6 +13,11 @@
 /* A device whose driver tells no one that it is removed waits until all have closed it: its node is
  * looked for this often. */
 #define NODE_EVERY_NS 1000000000ull
+/* Events of a port come out of order, and get lost where the kernel has no memory: one that is
+ * down, or was said to be, is asked this often. So is a device that does not destroy a queue pair.
+ */
+#define PORT_EVERY_NS 1000000000ull
+#define KEPT_EVERY_NS NODE_EVERY_NS
 /* Where nobody waits for the descriptor, the events of the device are asked for this often. */
 #define EVENTS_EVERY_NS 1000000ull
 
@@ -65,6 +70,11 @@ static void device_is_gone(struct mkv_verbs *verbs, uint64_t now_ns) {
     }
 }
 
+static void ask_port(struct mkv_verbs *verbs, uint64_t now_ns) {
+    verbs->port_asked_ns = now_ns;
+    mkv_verbs_refresh(verbs);
+}
+
 static void take_event(struct mkv_verbs *verbs, const struct ibv_async_event *event,
                        uint64_t now_ns) {
     const int type = (int)event->event_type; /* devices have events of later versions, too */
@@ -72,16 +82,20 @@ static void take_event(struct mkv_verbs *verbs, const struct ibv_async_event *ev
     case IBV_EVENT_PORT_ERR:
         /* Its GID may have gone first, and the state with it: nobody was told then. */
         if (event->element.port_num == (int)verbs->facts.port && verbs->state != MKV_VERBS_GONE) {
-            verbs->state = MKV_VERBS_PORT_DOWN;
             tell_lanes(verbs, MKV_LANE_EVENT_PORT_DOWN, now_ns);
+            verbs->port_is_in_doubt = true;
+            ask_port(verbs, now_ns);
         }
         break;
     case IBV_EVENT_PORT_ACTIVE:
     case IBV_EVENT_GID_CHANGE:
     case IBV_EVENT_LID_CHANGE:
-        mkv_verbs_refresh(verbs);
+        ask_port(verbs, now_ns);
         break;
     case IBV_EVENT_DEVICE_FATAL:
+        verbs->is_removed = true;
+        device_is_gone(verbs, now_ns);
+        break;
     case IBV_EVENT_CQ_ERR:
     case IBV_EVENT_SRQ_ERR:
         device_is_gone(verbs, now_ns);
@@ -134,6 +148,33 @@ static void look_for_node(struct mkv_verbs *verbs, uint64_t now_ns) {
         device_is_gone(verbs, now_ns);
     }
     verbs->has_node = is_there;
+}
+
+/* ---- what comes without an event ------------------------------------------------------------- */
+
+static bool port_is_asked(const struct mkv_verbs *verbs) {
+    return verbs->state == MKV_VERBS_PORT_DOWN ||
+           (verbs->state == MKV_VERBS_ACTIVE && verbs->port_is_in_doubt);
+}
+
+/* At its own pace, so that a port which goes while it says that it has not is asked later. */
+static void look_at_port(struct mkv_verbs *verbs, uint64_t now_ns) {
+    if (port_is_asked(verbs) && now_ns >= verbs->port_asked_ns + PORT_EVERY_NS) {
+        verbs->port_is_in_doubt = false;
+        ask_port(verbs, now_ns);
+    }
+}
+
+static void try_kept(struct mkv_verbs *verbs, uint64_t now_ns) {
+    if (verbs->kept_count == 0 || now_ns < verbs->kept_tried_ns + KEPT_EVERY_NS) {
+        return;
+    }
+    verbs->kept_tried_ns = now_ns;
+    for (uint32_t index = 0; index < verbs->places_made; index++) {
+        if (verbs->places[index].endpoint != NULL) {
+            mkv_endpoint_again(verbs->places[index].endpoint, now_ns);
+        }
+    }
 }
 
 static void disarm(struct mkv_verbs *verbs) {
@@ -200,7 +241,9 @@ static void take_time(struct mkv_verbs *verbs, uint64_t now_ns) {
                 mkv_verbs_busy(endpoint);
             }
             if (endpoint->drain_is_due && endpoint->drain_end_ns <= now_ns) {
-                mkv_endpoint_qp_destroy(endpoint);
+                if (!mkv_endpoint_qp_destroy(endpoint)) {
+                    endpoint->drain_end_ns = now_ns + KEPT_EVERY_NS;
+                }
                 mkv_verbs_busy(endpoint);
             }
             mkv_verbs_timer_note(endpoint);
@@ -244,6 +287,8 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
     if (now_ns >= verbs->node_seen_ns + NODE_EVERY_NS) {
         look_for_node(verbs, now_ns);
     }
+    look_at_port(verbs, now_ns);
+    try_kept(verbs, now_ns);
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
         const uint32_t before = count;
         const bool has_more = take_completions(verbs, now_ns, &count);
@@ -259,6 +304,9 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
             take_time(verbs, now_ns);
         }
         count += work_busy(verbs, now_ns);
+        if (verbs->kept_count > 0) {
+            device_is_gone(verbs, now_ns);
+        }
         if (count == before && verbs->busy_first == NULL) {
             break;
         }
@@ -276,6 +324,15 @@ uint64_t mkv_verbs_timer_ns(const struct mkv_verbs *verbs) {
     if (verbs->busy_first != NULL) {
         return 0;
     }
-    return verbs->has_node ? mkv_min_u64(verbs->timer_ns, verbs->node_seen_ns + NODE_EVERY_NS)
-                           : verbs->timer_ns;
+    uint64_t timer_ns = verbs->timer_ns;
+    if (verbs->has_node) {
+        timer_ns = mkv_min_u64(timer_ns, verbs->node_seen_ns + NODE_EVERY_NS);
+    }
+    if (port_is_asked(verbs)) {
+        timer_ns = mkv_min_u64(timer_ns, verbs->port_asked_ns + PORT_EVERY_NS);
+    }
+    if (verbs->kept_count > 0) {
+        timer_ns = mkv_min_u64(timer_ns, verbs->kept_tried_ns + KEPT_EVERY_NS);
+    }
+    return timer_ns;
 }

@@ -569,12 +569,12 @@ bool mkv_endpoint_unexpose(struct mkv_endpoint *endpoint, uint64_t tag) {
     return endpoint->is_open;
 }
 
-void mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason,
+bool mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason,
                        uint64_t now_ns) {
     (void)reason;
     (void)now_ns;
     if (endpoint->is_stopping) {
-        return;
+        return true;
     }
     endpoint->is_stopping = true;
     struct mkv_endpoint *peer = fake_rdma_peer(endpoint);
@@ -582,6 +582,7 @@ void mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reaso
         fake_rdma_break(peer, MKV_LANE_REASON_PEER);
     }
     notify(endpoint->verbs);
+    return true;
 }
 
 const struct mkv_lane_counters *mkv_endpoint_counters(const struct mkv_endpoint *endpoint) {

@@ -244,6 +244,36 @@ static void test_client_rdma__lane_breaks_under_calls__each_ends_once(void **sta
     test_rdma_end(client, server);
 }
 
+/* A call's memory is its caller's again when it returns: not while the server may write to it. */
+static void test_client_rdma__device_does_not_let_go__call_returns_when_it_has(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 300);
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(TEST_RDMA_BYTES);
+    struct memkv_item item = {
+        .op = MEMKV_OP_GET, .key = "k", .key_bytes = 1, .buffer = got, .capacity = TEST_RDMA_BYTES};
+    struct memkv_completion completion;
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    server->is_paused = true;
+    test_verbs.refuses_stops = 20;
+    assert_int_equal(memkv_submit(client, &item, 1, 0, 0, NULL), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 30), 0);
+    assert_int_equal(test_verbs.exposures, 1);
+    const uint64_t begin_ns = mkv_client_now_ns();
+    while (memkv_in_flight(client) > 0) {
+        (void)memkv_wait(client, &completion, 1, 5000);
+    }
+    assert_int_equal(test_verbs.refuses_stops, 0);
+    assert_int_equal(test_verbs.exposures, 0);
+    assert_true(mkv_client_now_ns() - begin_ns >= 400000000u); /* past its deadline, at a pace */
+    assert_int_not_equal(item.status, MEMKV_OK);
+    server->is_paused = false;
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
 static void test_client_rdma__device_goes_and_comes_back__its_port_is_opened_anew(void **state) {
     (void)state;
     struct test_server *server = test_rdma_server();
@@ -593,6 +623,8 @@ int main(void) {
         cmocka_unit_test_setup(test_client_rdma__tried_again_in_vain__waits_twice_as_long,
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__lane_breaks_under_calls__each_ends_once,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__device_does_not_let_go__call_returns_when_it_has,
                                test_rdma_begin),
         cmocka_unit_test_setup(
             test_client_rdma__device_goes_and_comes_back__its_port_is_opened_anew, test_rdma_begin),

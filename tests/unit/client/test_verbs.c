@@ -514,18 +514,24 @@ bool mkv_endpoint_unexpose(struct mkv_endpoint *endpoint, uint64_t tag) {
     return is_found;
 }
 
-void mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason,
+bool mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason,
                        uint64_t now_ns) {
     (void)now_ns;
     MKV_ASSERT(reason == MKV_LANE_REASON_CLOSED);
     pthread_mutex_lock(&lock);
     (void)flush(endpoint);
+    if (endpoint->tag_count > 0 && test_verbs.refuses_stops > 0) {
+        test_verbs.refuses_stops--;
+        pthread_mutex_unlock(&lock);
+        return false;
+    }
     endpoint->is_stopped = true;
     endpoint->was_told_stop = true;
     test_verbs.exposures -= endpoint->tag_count;
     endpoint->tag_count = 0;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
+    return true;
 }
 
 const struct mkv_lane_counters *mkv_endpoint_counters(const struct mkv_endpoint *endpoint) {

@@ -25,6 +25,7 @@ struct test_verbs {
     atomic_bool loses_probes;   /* a lane that is connected breaks as PROBE */
     atomic_bool holds_probes;   /* it does not even break */
     atomic_bool holds_drains;   /* a lane that stops is not drained */
+    atomic_uint refuses_stops;  /* so many times, of lanes with memory that is exposed */
     atomic_ulong timer_ns;      /* how soon each port wants to be polled; 0: never */
     atomic_uint send_bytes_max; /* that a lane holds for the server; 0: 65536 */
     atomic_ulong locked_max;    /* bytes that may be registered at a time; 0: any number */

@@ -11,12 +11,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RECEIVES 4u
 #define MESSAGE_BYTES 8192u
 #define QP_NUMBER 17u
 #define OTHER_QP_NUMBER 99u
 #define EPOCH 0x1234567u
+#define EXPOSED_TAG 7u
 #define SECOND_NS 1000000000ull
 #define COMPLETIONS_MAX 64u
 #define EVENTS_MAX 4u
@@ -38,12 +40,22 @@ struct device {
     bool has_no_address; /* but what the kernel gives by itself */
     bool has_second;     /* one more address than 10.0.0.7: 10.0.0.8, before it */
     uint32_t acknowledged;
+    enum ibv_mtu mtu; /* 0: 1024 */
+    /* What it refuses, so many times. */
+    uint32_t ports_refused;
+    uint32_t tables_refused;
+    uint32_t destroys_refused;
+    bool is_removed;  /* the kernel knows it no more */
+    bool is_in_error; /* its queue pair */
+    uint32_t destroyed;
 };
 
 struct seen {
     uint32_t opened;
     uint32_t broken;
     enum mkv_lane_reason reason;
+    uint32_t exposure_ends;
+    uint32_t drained;
 };
 
 static struct device fake;
@@ -85,16 +97,30 @@ static struct ibv_qp *create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *attr
     fake.qp.context = &fake.context;
     fake.qp.qp_context = attributes->qp_context;
     fake.qp.qp_num = QP_NUMBER;
+    fake.is_in_error = false;
     return &fake.qp;
 }
 
 static int modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attributes, int mask) {
-    (void)qp, (void)attributes, (void)mask;
+    (void)qp, (void)mask;
+    if (fake.is_removed) {
+        return EIO;
+    }
+    fake.is_in_error = attributes->qp_state == IBV_QPS_ERR;
     return 0;
 }
 
 static int destroy_qp(struct ibv_qp *qp) {
-    (void)qp;
+    assert_ptr_equal(qp, &fake.qp);
+    if (fake.is_removed) {
+        return EIO;
+    }
+    assert_true(fake.is_in_error); /* also where this does not end it, no packet is let in */
+    if (fake.destroys_refused > 0) {
+        fake.destroys_refused--;
+        return EBUSY;
+    }
+    fake.destroyed++;
     return 0;
 }
 
@@ -117,9 +143,16 @@ static int query_port(struct ibv_context *context, uint8_t port,
                       struct _compat_ibv_port_attr *attributes) {
     struct ibv_port_attr *answer = (struct ibv_port_attr *)attributes;
     (void)context, (void)port;
+    if (fake.is_removed) {
+        return EIO;
+    }
+    if (fake.ports_refused > 0) {
+        fake.ports_refused--;
+        return EIO;
+    }
     answer->state = fake.is_active ? IBV_PORT_ACTIVE : IBV_PORT_DOWN;
     answer->link_layer = IBV_LINK_LAYER_ETHERNET;
-    answer->active_mtu = IBV_MTU_1024;
+    answer->active_mtu = fake.mtu == 0 ? IBV_MTU_1024 : fake.mtu;
     return 0;
 }
 
@@ -128,6 +161,10 @@ static int query_port(struct ibv_context *context, uint8_t port,
 static ssize_t query_gid_table(struct ibv_context *context, struct ibv_gid_entry *entries,
                                size_t entries_max, uint32_t flags, size_t entry_bytes) {
     (void)context, (void)flags;
+    if (fake.tables_refused > 0) {
+        fake.tables_refused--;
+        return -ENOMEM;
+    }
     if (entries_max * entry_bytes > UINT16_MAX || fake.gid_count > entries_max) {
         return -EINVAL;
     }
@@ -217,12 +254,24 @@ static void broken(void *context, enum mkv_lane_reason reason, const char *probl
     seen.reason = reason;
 }
 
+static void exposure_end(void *context, uint64_t tag) {
+    (void)context;
+    assert_int_equal(tag, EXPOSED_TAG);
+    seen.exposure_ends++;
+}
+
+static void drained(void *context) {
+    (void)context;
+    seen.drained++;
+}
+
 static struct mkv_endpoint *connect_endpoint(struct mkv_verbs *verbs, uint64_t now_ns) {
     static const struct mkv_endpoint_ops ops = {.opened = opened,
                                                 .readable = ignore,
                                                 .writable = ignore,
                                                 .broken = broken,
-                                                .drained = ignore};
+                                                .exposure_end = exposure_end,
+                                                .drained = drained};
     const struct mkv_native_connect peer = {
         .queue_pair = 5,
         .epoch = EPOCH,
@@ -239,14 +288,20 @@ static struct mkv_endpoint *connect_endpoint(struct mkv_verbs *verbs, uint64_t n
     return endpoint;
 }
 
-static void end(struct mkv_verbs *verbs, struct mkv_endpoint *endpoint, uint64_t now_ns) {
-    mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, now_ns);
-    (void)mkv_verbs_poll(verbs, now_ns);
-    mkv_endpoint_destroy(endpoint);
-    mkv_verbs_place_remove(verbs, &verbs->places[0]);
+static void end_port(struct mkv_verbs *verbs) {
+    if (verbs->places_made > 0) {
+        mkv_verbs_place_remove(verbs, &verbs->places[0]);
+    }
     free(verbs->table);
     free(verbs->places);
     free(verbs);
+}
+
+static void end(struct mkv_verbs *verbs, struct mkv_endpoint *endpoint, uint64_t now_ns) {
+    assert_true(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, now_ns));
+    (void)mkv_verbs_poll(verbs, now_ns);
+    mkv_endpoint_destroy(endpoint);
+    end_port(verbs);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -346,6 +401,7 @@ static void tell_case(const struct event_case *one) {
         tell_of_queue_pair(one->type);
     } else {
         tell(one->type);
+        fake.is_active = one->state != MKV_VERBS_PORT_DOWN;
         fake.events[fake.event_count - 1].element.port_num = one->of == OF_OTHER_PORT ? 2 : 1;
     }
 }
@@ -399,6 +455,273 @@ static void test_poll__event_of_a_queue_pair_without_a_lane__changes_nothing(voi
     assert_int_equal(seen.broken, 0);
     assert_int_equal(endpoint->lane.state, MKV_LANE_IDLE);
     end(verbs, endpoint, 2 * SECOND_NS);
+}
+
+/* Events of a port are delivered in any order: after a short flap the last one may be PORT_ERR. */
+static void test_poll__port_err_comes_behind_active__lanes_end_and_port_is_up(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
+    (void)state;
+    tell(IBV_EVENT_PORT_ACTIVE);
+    tell(IBV_EVENT_PORT_ERR);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+    assert_int_equal(seen.broken, 1);
+    assert_int_equal(seen.reason, MKV_LANE_REASON_PORT_DOWN);
+    end(verbs, endpoint, 2 * SECOND_NS);
+}
+
+/* What it says may be older than the event: it is asked once more. */
+static void test_poll__port_err_is_denied_too_early__port_is_down_a_second_later(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    (void)state;
+    (void)mkv_verbs_poll(verbs, SECOND_NS);
+    tell(IBV_EVENT_PORT_ERR);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+    assert_int_equal(mkv_verbs_timer_ns(verbs), 3 * SECOND_NS);
+    fake.is_active = false;
+    (void)mkv_verbs_poll(verbs, 3 * SECOND_NS - 1);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+    (void)mkv_verbs_poll(verbs, 3 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_PORT_DOWN);
+    fake.is_active = true;
+    (void)mkv_verbs_poll(verbs, 4 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+    assert_int_equal(mkv_verbs_timer_ns(verbs), UINT64_MAX); /* nothing is to be asked any more */
+    end_port(verbs);
+}
+
+/* The kernel drops events where it has no memory. */
+static void test_poll__port_is_back_without_an_event__is_up_within_a_second(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    (void)state;
+    fake.is_active = false;
+    tell(IBV_EVENT_PORT_ERR);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_PORT_DOWN);
+    for (uint64_t second = 3; second < 6; second++) {
+        assert_int_equal(mkv_verbs_timer_ns(verbs), second * SECOND_NS);
+        (void)mkv_verbs_poll(verbs, second * SECOND_NS);
+        assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_PORT_DOWN);
+    }
+    fake.is_active = true;
+    (void)mkv_verbs_poll(verbs, 6 * SECOND_NS - 1); /* its pace: a query is a system call */
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_PORT_DOWN);
+    (void)mkv_verbs_poll(verbs, 6 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+    assert_int_equal(mkv_verbs_timer_ns(verbs), UINT64_MAX);
+    end_port(verbs);
+}
+
+static void test_refresh__kernel_does_not_answer_once__is_asked_again(void **state) {
+    (void)state;
+    for (uint32_t what = 0; what < 2; what++) {
+        struct mkv_verbs *verbs = make_verbs();
+        fake.ports_refused = what == 0;
+        fake.tables_refused = what == 1;
+        tell(IBV_EVENT_GID_CHANGE);
+        (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+        assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_PORT_DOWN);
+        (void)mkv_verbs_poll(verbs, 3 * SECOND_NS);
+        assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+        end_port(verbs);
+    }
+}
+
+static uint32_t mtu_of_the_next(struct mkv_verbs *verbs) {
+    static const struct mkv_endpoint_ops none = {.opened = NULL};
+    struct mkv_endpoint *endpoint = NULL;
+    struct mkv_native_connect parameters = {0};
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    if (!mkv_endpoint_create(verbs, &none, NULL, &endpoint, problem)) {
+        assert_non_null(strstr(problem, "is down"));
+        return 0;
+    }
+    mkv_endpoint_parameters(endpoint, &parameters);
+    assert_int_equal(mkv_verbs_facts(verbs)->mtu, parameters.mtu_bytes);
+    mkv_endpoint_destroy(endpoint);
+    return parameters.mtu_bytes;
+}
+
+/* `ip link set mtu` is told by no event. */
+static void test_create__mtu_of_the_link_has_changed__endpoint_has_it(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    (void)state;
+    assert_int_equal(mtu_of_the_next(verbs), 1024);
+    fake.mtu = IBV_MTU_4096;
+    assert_int_equal(mtu_of_the_next(verbs), 4096);
+    verbs->options.mtu = 2048;
+    assert_int_equal(mtu_of_the_next(verbs), 2048);
+    fake.mtu = IBV_MTU_512;
+    assert_int_equal(mtu_of_the_next(verbs), 512);
+    fake.mtu = IBV_MTU_1024;
+    fake.ports_refused = 1;
+    assert_int_equal(mtu_of_the_next(verbs), 512);
+    assert_int_equal(mtu_of_the_next(verbs), 1024);
+    fake.is_active = false;
+    assert_int_equal(mtu_of_the_next(verbs), 0);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_PORT_DOWN);
+    end_port(verbs);
+}
+
+/* ---- a device that does not destroy ---------------------------------------------------------- */
+
+static struct mkv_endpoint *expose_memory(struct mkv_verbs *verbs) {
+    struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
+    complete_probe(verbs);
+    (void)mkv_verbs_poll(verbs, SECOND_NS);
+    assert_true(mkv_endpoint_expose(endpoint, EXPOSED_TAG));
+    return endpoint;
+}
+
+static void test_stop__queue_pair_is_not_destroyed__memory_is_not_given_back(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = expose_memory(verbs);
+    (void)state;
+    fake.destroys_refused = 3;
+    assert_false(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, 2 * SECOND_NS));
+    assert_true(fake.is_in_error);
+    assert_false(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, 2 * SECOND_NS));
+    (void)mkv_verbs_poll(verbs, 60 * SECOND_NS);
+    (void)mkv_verbs_poll(verbs, 60 * SECOND_NS + 1);
+    assert_int_equal(fake.destroys_refused, 0);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_GONE);
+    assert_int_equal(seen.exposure_ends, 0);
+    assert_int_equal(seen.drained, 0);
+    assert_ptr_equal(mkv_verbs_table_find(verbs, QP_NUMBER), endpoint);
+    assert_true(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, 60 * SECOND_NS + 2));
+    (void)mkv_verbs_poll(verbs, 60 * SECOND_NS + 3);
+    assert_int_equal(fake.destroyed, 1);
+    assert_int_equal(seen.exposure_ends, 1);
+    assert_int_equal(seen.drained, 1);
+    end(verbs, endpoint, 61 * SECOND_NS);
+}
+
+static void test_break__queue_pair_is_not_destroyed__tried_again_each_second(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = expose_memory(verbs);
+    (void)state;
+    fake.destroys_refused = 2;
+    tell_of_queue_pair(IBV_EVENT_QP_FATAL);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(seen.broken, 1);
+    assert_int_equal(seen.reason, MKV_LANE_REASON_LOCAL_ERROR);
+    (void)mkv_verbs_poll(verbs, 3 * SECOND_NS);
+    assert_int_equal(fake.destroys_refused, 0);
+    assert_int_equal(seen.exposure_ends, 0);
+    assert_int_equal(mkv_verbs_timer_ns(verbs), 4 * SECOND_NS);
+    (void)mkv_verbs_poll(verbs, 4 * SECOND_NS - 1);
+    assert_int_equal(seen.exposure_ends, 0);
+    (void)mkv_verbs_poll(verbs, 4 * SECOND_NS);
+    assert_int_equal(fake.destroyed, 1);
+    assert_int_equal(seen.exposure_ends, 1);
+    assert_int_equal(seen.drained, 1);
+    assert_int_equal(seen.broken, 1);
+    end(verbs, endpoint, 5 * SECOND_NS);
+}
+
+/* The kernel tells of a removal behind the destruction of all that the device had. */
+static void test_removed__kernel_has_said_so__queue_pair_is_gone(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = expose_memory(verbs);
+    (void)state;
+    fake.is_removed = true;
+    tell(IBV_EVENT_DEVICE_FATAL);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(seen.reason, MKV_LANE_REASON_DEVICE);
+    assert_int_equal(seen.exposure_ends, 1);
+    assert_int_equal(seen.drained, 1);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_GONE);
+    end(verbs, endpoint, 3 * SECOND_NS);
+}
+
+/* What the removal has come to nobody has read yet: no event is, while a call waits for this. */
+static void test_removed__kernel_has_said_nothing__queue_pair_is_gone_soon(void **state) {
+    const struct timespec longer = {.tv_nsec = 600000000};
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = expose_memory(verbs);
+    (void)state;
+    fake.is_removed = true;
+    assert_false(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, 2 * SECOND_NS));
+    assert_false(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, 2 * SECOND_NS));
+    nanosleep(&longer, NULL);
+    assert_true(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, 2 * SECOND_NS));
+    (void)mkv_verbs_poll(verbs, 3 * SECOND_NS);
+    assert_int_equal(seen.drained, 1);
+    end(verbs, endpoint, 4 * SECOND_NS);
+}
+
+/* Memory of nobody's is shown: there is nothing to wait for, but the endpoint's own buffers. */
+static void test_stop__nothing_is_exposed__true_while_the_queue_pair_is_kept(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
+    (void)state;
+    fake.destroys_refused = 1;
+    assert_true(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, 2 * SECOND_NS));
+    assert_int_equal(fake.destroyed, 0);
+    (void)mkv_verbs_poll(verbs, 3 * SECOND_NS);
+    assert_int_equal(fake.destroyed, 1);
+    assert_int_equal(seen.drained, 1);
+    end(verbs, endpoint, 4 * SECOND_NS);
+}
+
+/* Its user has let go of it: events name it still, and its buffers are the device's. */
+static void test_destroy__queue_pair_is_not_destroyed__endpoint_is_kept(void **state) {
+    static const struct mkv_endpoint_ops none = {.opened = NULL};
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = NULL;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    (void)state;
+    assert_true(mkv_endpoint_create(verbs, &none, NULL, &endpoint, problem));
+    fake.destroys_refused = 5;
+    mkv_endpoint_destroy(endpoint);
+    assert_ptr_equal(verbs->places[0].endpoint, endpoint);
+    tell_of_queue_pair(IBV_EVENT_QP_FATAL);
+    tell_of_queue_pair(IBV_EVENT_QP_LAST_WQE_REACHED);
+    fake.completions[fake.completion_count++] =
+        (struct ibv_wc){.wr_id = RECEIVE_BIT, .qp_num = QP_NUMBER, .status = IBV_WC_WR_FLUSH_ERR};
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(fake.acknowledged, 2);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_GONE);
+    assert_false(mkv_endpoint_create(verbs, &none, NULL, &endpoint, problem));
+    mkv_verbs_close(verbs); /* leaves it all */
+    (void)mkv_verbs_poll(verbs, 3 * SECOND_NS);
+    assert_int_equal(fake.destroys_refused, 1);
+    assert_non_null(verbs->places[0].endpoint);
+    (void)mkv_verbs_poll(verbs, 4 * SECOND_NS);
+    assert_non_null(verbs->places[0].endpoint);
+    (void)mkv_verbs_poll(verbs, 5 * SECOND_NS);
+    assert_null(verbs->places[0].endpoint);
+    assert_int_equal(fake.destroyed, 1);
+    end_port(verbs);
+}
+
+/* Each port that is left has memory that is locked: there is an end to it. */
+static void test_close__again_and_again_nothing_is_destroyed__none_is_opened_any_more(
+    void **state) {
+    static const struct mkv_endpoint_ops none = {.opened = NULL};
+    struct mkv_verbs_options options = {
+        .gid_index = -1, .endpoints_max = 1, .message_bytes = 8192, .receives_each = 8};
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_verbs *other = NULL;
+    struct mkv_endpoint *endpoint = NULL;
+    char problem[MKV_VERBS_PROBLEM_BYTES] = "";
+    (void)state;
+    options.device = "no_such_device";
+    assert_true(mkv_endpoint_create(verbs, &none, NULL, &endpoint, problem));
+    fake.destroys_refused = 17;
+    mkv_endpoint_destroy(endpoint);
+    assert_false(mkv_verbs_open(&options, &other, problem));
+    assert_null(strstr(problem, "does not destroy queue pairs"));
+    for (uint32_t count = 0; count < 16; count++) {
+        mkv_verbs_close(verbs);
+    }
+    assert_false(mkv_verbs_open(&options, &other, problem));
+    assert_non_null(strstr(problem, "does not destroy queue pairs"));
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_null(verbs->places[0].endpoint);
+    end_port(verbs);
 }
 
 static void test_refresh__a_device_with_many_gids__one_is_found(void **state) {
@@ -473,10 +796,23 @@ int main(void) {
         cmocka_unit_test(test_poll__port_goes_down_behind_its_gid__endpoints_break),
         cmocka_unit_test(test_poll__each_event_of_a_device__ends_what_it_concerns_alone),
         cmocka_unit_test(test_poll__event_of_a_queue_pair_without_a_lane__changes_nothing),
+        cmocka_unit_test(test_poll__port_err_comes_behind_active__lanes_end_and_port_is_up),
+        cmocka_unit_test(test_poll__port_err_is_denied_too_early__port_is_down_a_second_later),
+        cmocka_unit_test(test_poll__port_is_back_without_an_event__is_up_within_a_second),
+        cmocka_unit_test(test_refresh__kernel_does_not_answer_once__is_asked_again),
+        cmocka_unit_test(test_create__mtu_of_the_link_has_changed__endpoint_has_it),
+        cmocka_unit_test(test_stop__queue_pair_is_not_destroyed__memory_is_not_given_back),
+        cmocka_unit_test(test_break__queue_pair_is_not_destroyed__tried_again_each_second),
+        cmocka_unit_test(test_removed__kernel_has_said_so__queue_pair_is_gone),
+        cmocka_unit_test(test_removed__kernel_has_said_nothing__queue_pair_is_gone_soon),
+        cmocka_unit_test(test_stop__nothing_is_exposed__true_while_the_queue_pair_is_kept),
+        cmocka_unit_test(test_destroy__queue_pair_is_not_destroyed__endpoint_is_kept),
         cmocka_unit_test(test_refresh__a_device_with_many_gids__one_is_found),
         cmocka_unit_test(
             test_refresh__link_local_address_alone_stays__port_is_down_until_it_is_back),
         cmocka_unit_test(test_address__a_second_of_the_port__is_what_an_endpoint_has),
+        /* The last one: it is of the whole process. */
+        cmocka_unit_test(test_close__again_and_again_nothing_is_destroyed__none_is_opened_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,10 +36,14 @@ struct device {
     uint32_t receives; /* in the one there is */
     bool is_busy;      /* it does not let go of its queue */
     bool is_out;       /* it makes no more */
+    bool keeps_state;  /* queue pairs do not come to their error state */
+    bool keeps_pairs;  /* it destroys none */
+    uint32_t destroyed;
 };
 
 static struct device fake;
 static uint32_t drained_count;
+static uint32_t done_count; /* transfers */
 static uint64_t now_ns;
 
 /* ---- the device ------------------------------------------------------------------------------ */
@@ -103,12 +107,22 @@ static struct ibv_qp *create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *attr
 }
 
 static int modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attributes, int mask) {
-    (void)qp, (void)attributes, (void)mask;
-    return 0;
+    (void)qp, (void)mask;
+    return attributes->qp_state == IBV_QPS_ERR && fake.keeps_state ? EIO : 0;
 }
 
 static int destroy_qp(struct ibv_qp *qp) {
     (void)qp;
+    fake.destroyed += !fake.keeps_pairs;
+    return fake.keeps_pairs ? EBUSY : 0;
+}
+
+static int query_port(struct ibv_context *context, uint8_t port,
+                      struct _compat_ibv_port_attr *attributes) {
+    struct ibv_port_attr *answer = (struct ibv_port_attr *)attributes;
+    (void)context, (void)port;
+    answer->state = IBV_PORT_ACTIVE;
+    answer->active_mtu = IBV_MTU_1024;
     return 0;
 }
 
@@ -137,6 +151,7 @@ static const struct mkv_verbs_library library = {
     .destroy_qp = destroy_qp,
     .get_async_event = get_async_event,
     .ack_async_event = ack_async_event,
+    .query_port = query_port,
 };
 
 /* A second has passed. */
@@ -151,6 +166,7 @@ static int begin(void **state) {
     struct mkv_verbs *verbs = calloc(1, sizeof *verbs);
     fake = (struct device){.context.device = &fake.device};
     drained_count = 0;
+    done_count = 0;
     now_ns = SECOND_NS;
     fake.context.ops.poll_cq = poll_cq;
     fake.context.ops.post_send = post_send;
@@ -201,9 +217,18 @@ static void drained(void *context) {
     drained_count++;
 }
 
+static void transfer_done(void *context, uint64_t tag, bool is_ok) {
+    (void)context, (void)tag;
+    assert_false(is_ok);
+    done_count++;
+}
+
 static struct mkv_endpoint *connect_endpoint(struct mkv_verbs *verbs) {
-    static const struct mkv_endpoint_ops ops = {
-        .opened = ignore, .readable = ignore, .writable = ignore, .drained = drained};
+    static const struct mkv_endpoint_ops ops = {.opened = ignore,
+                                                .readable = ignore,
+                                                .writable = ignore,
+                                                .transfer_done = transfer_done,
+                                                .drained = drained};
     const struct mkv_native_connect peer = {
         .queue_pair = 5,
         .mtu_bytes = 1024,
@@ -312,6 +337,94 @@ static void test_shared__device_makes_no_other__port_is_gone(void **state) {
     assert_int_equal(fake.queues, 2);
 }
 
+/* ---- a device that does not let go ----------------------------------------------------------- */
+
+/* An open lane with a READ on its way into memory of the server's. */
+static struct mkv_endpoint *begin_read(struct mkv_verbs *verbs) {
+    static uint8_t memory[64];
+    struct mkv_verbs_region region = {.verbs = verbs, .mr = &fake.mr};
+    struct mkv_endpoint *endpoint = connect_endpoint(verbs);
+    const struct mkv_lane_header header = {
+        .epoch = endpoint->epoch,
+        .kind = MKV_LANE_MESSAGE_PROBE,
+        .bytes = MESSAGE_BYTES - MKV_LANE_HEADER_BYTES,
+    };
+    uint8_t *message = mkv_verbs_receive_memory(verbs, 0);
+    mkv_lane_header_encode(&header, message);
+    mkv_lane_probe_fill(message + MKV_LANE_HEADER_BYTES, header.bytes);
+    fake.completions[0] = (struct ibv_wc){
+        .wr_id = RECEIVE_BIT, .qp_num = endpoint->qp_number, .byte_len = MESSAGE_BYTES};
+    fake.completion_first = 0;
+    fake.completion_count = 1;
+    (void)mkv_verbs_poll(verbs, later());
+    fake.completions[fake.completion_count++] =
+        (struct ibv_wc){.wr_id = 0, .qp_num = endpoint->qp_number}; /* the answer has gone */
+    (void)mkv_verbs_poll(verbs, later());
+    assert_true(mkv_endpoint_is_open(endpoint));
+    assert_true(
+        mkv_endpoint_transfer(endpoint, true, 4096, 1, &region, memory, sizeof memory, 5, now_ns));
+    (void)mkv_verbs_poll(verbs, later());
+    return endpoint;
+}
+
+/* Neither its error state nor its end: the READ may still go on. */
+static void test_stop__device_does_neither__transfers_do_not_end(void **state) {
+    struct mkv_verbs *verbs = *state;
+    struct mkv_endpoint *endpoint = begin_read(verbs);
+    fake.keeps_state = true;
+    fake.keeps_pairs = true;
+    assert_true(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_PEER, now_ns));
+    for (uint32_t i = 0; i < 40; i++) {
+        (void)mkv_verbs_poll(verbs, later());
+    }
+    assert_int_equal(done_count, 0);
+    assert_int_equal(drained_count, 0);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_GONE);
+    fake.keeps_state = false; /* which is enough, as its completions come or are given up */
+    fake.keeps_pairs = false;
+    (void)mkv_verbs_poll(verbs, later());
+    assert_int_equal(fake.destroyed, 0);
+    (void)mkv_verbs_poll(verbs, later());
+    (void)mkv_verbs_poll(verbs, later());
+    assert_int_equal(done_count, 1);
+    assert_int_equal(drained_count, 1);
+    mkv_endpoint_destroy(endpoint);
+    assert_int_equal(fake.destroyed, 1);
+}
+
+/* Its completions do not come in time, and then it is not destroyed. */
+static void test_drain__queue_pair_is_not_destroyed__transfers_do_not_end(void **state) {
+    struct mkv_verbs *verbs = *state;
+    struct mkv_endpoint *endpoint = begin_read(verbs);
+    fake.keeps_pairs = true;
+    assert_true(mkv_endpoint_stop(endpoint, MKV_LANE_REASON_PEER, now_ns));
+    for (uint32_t i = 0; i < 40; i++) {
+        (void)mkv_verbs_poll(verbs, later());
+    }
+    assert_int_equal(done_count, 0);
+    assert_int_equal(drained_count, 0);
+    fake.keeps_pairs = false;
+    (void)mkv_verbs_poll(verbs, later());
+    assert_int_equal(fake.destroyed, 1);
+    assert_int_equal(done_count, 1);
+    assert_int_equal(drained_count, 1);
+    mkv_endpoint_destroy(endpoint);
+}
+
+/* The shared queue has receives that such a queue pair has taken: it is not made anew. */
+static void test_destroy__queue_pair_is_not_destroyed__shared_queue_stays(void **state) {
+    struct mkv_verbs *verbs = *state;
+    fake.keeps_pairs = true;
+    finish(verbs, connect_endpoint(verbs), false);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_GONE);
+    assert_non_null(verbs->places[0].endpoint);
+    assert_int_equal(fake.queues, 1);
+    fake.keeps_pairs = false;
+    (void)mkv_verbs_poll(verbs, later());
+    assert_null(verbs->places[0].endpoint);
+    assert_int_equal(fake.queues, 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define SHARED_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -321,6 +434,9 @@ int main(void) {
         SHARED_TEST(test_shared__completions_are_left__taken_before_it_is_made_anew),
         SHARED_TEST(test_shared__device_keeps_its_queue__so_does_the_port),
         SHARED_TEST(test_shared__device_makes_no_other__port_is_gone),
+        SHARED_TEST(test_stop__device_does_neither__transfers_do_not_end),
+        SHARED_TEST(test_drain__queue_pair_is_not_destroyed__transfers_do_not_end),
+        SHARED_TEST(test_destroy__queue_pair_is_not_destroyed__shared_queue_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
