@@ -118,8 +118,10 @@ class DoctorTest(unittest.TestCase):
             done = subprocess.run(
                 ["setpriv", "--bounding-set=-ipc_lock", MEMKV, "doctor", "--json", "--memory",
                  "64MiB", "--shards", shards],
-                stdout=subprocess.PIPE, text=True, check=False, timeout=COMMAND_S_MAX,
-                preexec_fn=limit_memlock)
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                timeout=COMMAND_S_MAX, preexec_fn=limit_memlock)
+            if done.stderr.startswith("setpriv: "):
+                self.skipTest(f"capabilities cannot be dropped here: {done.stderr.strip()}")
             row = [row for row in json.loads(done.stdout)["checks"] if row["check"] == "memlock"][0]
             needed.append(float(re.search(r"about ([\d.]+) MiB are needed", row["seen"])[1]))
         self.assertGreaterEqual(needed[1] - needed[0], 3 * 64)
