@@ -104,6 +104,7 @@ struct mkv_verbs {
     bool port_is_in_doubt; /* it was said to be down, and says itself that it is not */
     uint64_t port_asked_ns;
     bool is_removed;     /* or failed for good, and the kernel has said so */
+    uint64_t absent_ns;  /* since when each call is answered with EIO, of the clock; 0: none is */
     uint32_t kept_count; /* of V4 */
     uint64_t kept_tried_ns;
 };
@@ -138,10 +139,9 @@ struct arrival {
 struct mkv_endpoint {
     struct mkv_verbs *verbs;
     uint32_t place;
-    struct ibv_qp *qp;   /* NULL: it was destroyed */
-    bool is_in_error;    /* the queue pair is in its error state */
-    bool is_kept;        /* V4 */
-    uint64_t refused_ns; /* since when it is not destroyed for want of a device; 0: it is not */
+    struct ibv_qp *qp; /* NULL: it was destroyed */
+    bool is_in_error;  /* the queue pair is in its error state */
+    bool is_kept;      /* V4 */
     uint32_t qp_number;
     uint32_t packet_number;
     uint32_t epoch;

@@ -165,16 +165,16 @@ static void let_go(struct mkv_endpoint *endpoint) {
 /* Behind the removal of a device the kernel has destroyed all that was its own, and answers each
  * call with EIO: at first while it does so still. It tells of the removal when it has. (Linux 6.1,
  * ib_uverbs_free_hw_resources.) */
-static bool went_with_device(struct mkv_endpoint *endpoint) {
+static bool device_is_removed(struct mkv_verbs *verbs) {
     struct timespec now;
-    if (!mkv_verbs_has_no_device(endpoint->verbs)) {
-        endpoint->refused_ns = 0;
+    if (!mkv_verbs_has_no_device(verbs)) {
+        verbs->absent_ns = 0;
         return false;
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     const uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    endpoint->refused_ns = endpoint->refused_ns == 0 ? now_ns : endpoint->refused_ns;
-    return endpoint->verbs->is_removed || now_ns - endpoint->refused_ns >= REMOVAL_NS_MAX;
+    verbs->absent_ns = verbs->absent_ns == 0 ? now_ns : verbs->absent_ns;
+    return verbs->is_removed || now_ns - verbs->absent_ns >= REMOVAL_NS_MAX;
 }
 
 static bool reach_error(struct mkv_endpoint *endpoint) {
@@ -201,7 +201,7 @@ bool mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint) {
     /* What the peer sends is not let in any more, also where it cannot be destroyed. */
     (void)reach_error(endpoint);
     const int error = verbs->library->destroy_qp(endpoint->qp);
-    if (error != 0 && !(error == EIO && went_with_device(endpoint))) {
+    if (error != 0 && !(error == EIO && device_is_removed(verbs))) {
         keep(endpoint);
         return false;
     }
